@@ -1,0 +1,127 @@
+"""Every exception a user or a caller may meet, on one page.
+
+    QuantError                    what happened, why, what to do
+    ├── UsageError                the command line or a value on it cannot be meant        exit 2
+    ├── ConfigError               configuration or credentials are wrong                   exit 4
+    ├── StrategyError             the user's strategy file cannot do what it asks          exit 1
+    ├── RecordingError            recorded data is missing, damaged or not what it claims  exit 1 (6: damage)
+    ├── ValidationError           an order that can never be valid                         exit 1
+    │   └── RiskRefused           an order that our own limits forbid                      exit 8
+    ├── NotFoundError             no such intent, order, symbol, run                       exit 7
+    ├── AlreadyExistsError        a row with this identity is there already                exit 1
+    ├── ExchangeError             the exchange, or the way to it                           exit 1
+    │   ├── ExchangeAPIError      it answered with a code and a message
+    │   │   └── RateLimitError    … and asks us to wait
+    │   └── TradingDisabled       it is there but accepts no orders
+    ├── SafetyError               refused: going on could lose money or data               exit 8
+    ├── StoreError                the state database cannot be trusted or opened           exit 1
+    └── InvariantError            our own promise is broken: stop placing orders           exit 1
+
+What an exchange answers to an order is *not* an exception: rejections, time-outs and silence are
+`model.order` reports, because the kernel must reason about them.  This module knows nothing of the
+other modules.
+"""
+
+
+class QuantError(Exception):
+    """Base of all errors shown to users.
+
+    `str(error)` says what happened; `why` and `todo` are the second and third line of the message.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, why: str = "", todo: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.todo = todo
+
+
+class UsageError(QuantError):
+    """The command line, or a value on it, cannot be meant."""
+
+    exit_code = 2
+
+
+class ConfigError(QuantError):
+    """Configuration or credentials are wrong."""
+
+    exit_code = 4
+
+
+class StrategyError(QuantError):
+    """The strategy file cannot be loaded, or misbehaved; the message names file and line."""
+
+
+class RecordingError(QuantError):
+    """Recorded data is missing, unreadable or not what it claims to be."""
+
+
+class DamagedRecording(RecordingError):
+    """The bytes on disk are not the bytes that were written."""
+
+    exit_code = 6
+
+
+class ValidationError(QuantError):
+    """An order, group or argument that can never be valid."""
+
+
+class RiskRefused(ValidationError):
+    """An order forbidden by our own limits; `check` names the risk check."""
+
+    exit_code = 8
+
+    def __init__(self, what: str, *, check: str, why: str = "", todo: str = "") -> None:
+        super().__init__(what, why=why, todo=todo)
+        self.check = check
+
+
+class NotFoundError(QuantError):
+    """No such intent, order, symbol, recording or run."""
+
+    exit_code = 7
+
+
+class AlreadyExistsError(QuantError):
+    """A row with this identity exists already."""
+
+
+class ExchangeError(QuantError):
+    """The exchange, or the way to it, failed."""
+
+
+class ExchangeAPIError(ExchangeError):
+    """The exchange answered with an error code and message of its own."""
+
+    def __init__(self, code: int | str, message: str, *, why: str = "", todo: str = "") -> None:
+        super().__init__(f"{code} {message}", why=why, todo=todo)
+        self.code = code
+        self.message = message
+
+
+class RateLimitError(ExchangeAPIError):
+    """Too many requests; try again after `retry_after` seconds."""
+
+    def __init__(self, code: int | str, message: str, *, retry_after: float) -> None:
+        super().__init__(code, message, todo=f"wait {retry_after:g} s")
+        self.retry_after = retry_after
+
+
+class TradingDisabled(ExchangeError):
+    """The exchange is reachable but accepts no orders for this account or symbol."""
+
+
+class SafetyError(QuantError):
+    """Refused, because going on could lose money or data."""
+
+    exit_code = 8
+
+
+class StoreError(QuantError):
+    """The state database cannot be opened, locked, or trusted."""
+
+
+class InvariantError(QuantError):
+    """A promise of our own is broken; trading stops, recording goes on."""

@@ -1,0 +1,1 @@
+"""Wiring, and two ways of passing time: replay jumps, live waits."""
