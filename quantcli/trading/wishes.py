@@ -2,15 +2,19 @@
 
 A wish names a slot; the slot, not the price, is its identity.  Commands are what the engine carries out:
 the imperative verbs append them directly, `trading.quotes` derives them from wishes.
-Structs only; nothing here decides.
+Nothing here decides, and no number is checked against a market.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import msgspec
 
+from quantcli.config import parse_duration, parse_rate
+from quantcli.errors import QuantError, StrategyError, UsageError
 from quantcli.model.instrument import Number, Side
 from quantcli.model.order import StandardOrder
+from quantcli.trading.blame import calling_line
 
 
 class Keep(msgspec.Struct, frozen=True, gc=False):
@@ -18,7 +22,7 @@ class Keep(msgspec.Struct, frozen=True, gc=False):
 
     `size` is in base units or text with a currency ("50 USDT").  Within `tolerance` (ticks) and
     `size_tolerance` (a fraction) the order rests and keeps its queue place; it is moved at most every
-    `min_rest_ns`.
+    `min_rest_ns`, and what was filled is refilled `cooldown_ns` later.
     """
 
     slot: str
@@ -28,11 +32,15 @@ class Keep(msgspec.Struct, frozen=True, gc=False):
     tolerance: float
     size_tolerance: float
     min_rest_ns: int
+    cooldown_ns: int
     post_only: bool
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
-    """Hold a position of `target` (base units, or text with a currency); reached with market orders."""
+    """Hold a position of `target` (base units, or text with a currency); reached with market orders.
+
+    A difference within `tolerance` (a fraction of the target) is left alone.
+    """
 
     slot: str
     target: Number
@@ -40,6 +48,117 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
 
 
 Wish = Keep | Hold
+
+
+@lru_cache(maxsize=1024)
+def _ticks(tolerance: float | str) -> float:
+    text = str(tolerance).strip()
+    number = text.removesuffix("ticks").removesuffix("tick")
+    try:
+        ticks = float(number)
+    except ValueError:
+        ticks = -1.0
+    if not 0 <= ticks < float("inf"):
+        raise StrategyError(
+            f"{calling_line()}: {tolerance!r} is not a tolerance in ticks",
+            todo='write it like tolerance=2 or tolerance="2 ticks"',
+        )
+    return ticks
+
+
+@lru_cache(maxsize=1024)
+def _fraction(tolerance: float | str) -> float:
+    try:
+        fraction = float(parse_rate(tolerance))
+    except QuantError:
+        fraction = -1.0
+    if fraction < 0:
+        raise StrategyError(
+            f"{calling_line()}: {tolerance!r} is not a fraction",
+            todo='write it like 0.1 or "10 %"',
+        )
+    return fraction
+
+
+@lru_cache(maxsize=1024)
+def duration_ns(text: str) -> int:
+    """Read "10s" or "500 ms", naming the author's line where it cannot be read (`StrategyError`)."""
+    try:
+        return parse_duration(text)
+    except UsageError as error:
+        raise StrategyError(f"{calling_line()}: {error.what}", why=error.why, todo=error.todo) from None
+
+
+class _KeepVerb:
+    """`keep.bid(...)` and `keep.ask(...)`: an order that rests for as long as it is yielded."""
+
+    @staticmethod
+    def bid(
+        slot: str,
+        size: Number,
+        price: Number,
+        *,
+        tolerance: float | str = 1.0,
+        size_tolerance: float | str = 0.05,
+        min_rest: str = "250ms",
+        cooldown: str = "1s",
+        post_only: bool = False,
+    ) -> Keep:
+        """Keep buying `size` at `price`.
+
+        The slot is the order's identity: the same name moves the order, a new name is a new order, a
+        name no longer yielded is cancelled.  The order rests while the wish stays within `tolerance`
+        (ticks) and `size_tolerance` (a fraction or "5 %") of it, is moved at most once in `min_rest`, and
+        is refilled `cooldown` after a fill.  A `post_only` order that would trade at once is not placed.
+        """
+        return Keep(
+            slot,
+            Side.BUY,
+            size,
+            price,
+            _ticks(tolerance),
+            _fraction(size_tolerance),
+            duration_ns(min_rest),
+            duration_ns(cooldown),
+            post_only,
+        )
+
+    @staticmethod
+    def ask(
+        slot: str,
+        size: Number,
+        price: Number,
+        *,
+        tolerance: float | str = 1.0,
+        size_tolerance: float | str = 0.05,
+        min_rest: str = "250ms",
+        cooldown: str = "1s",
+        post_only: bool = False,
+    ) -> Keep:
+        """Keep selling `size` at `price`; see `bid`.  On spot never more than is held."""
+        return Keep(
+            slot,
+            Side.SELL,
+            size,
+            price,
+            _ticks(tolerance),
+            _fraction(size_tolerance),
+            duration_ns(min_rest),
+            duration_ns(cooldown),
+            post_only,
+        )
+
+
+keep = _KeepVerb()
+
+
+def hold(target: Number, slot: str = "hold", tolerance: float | str = 0.05) -> Hold:
+    """Hold a position of `target`; negative is short, which spot markets do not have.
+
+    Where the position misses the target by more than `tolerance` (a fraction of it, or "5 %") and by
+    at least what the exchange accepts as an order, a market order makes up the difference.
+    """
+    return Hold(slot, target, _fraction(tolerance))
 
 
 class Ticket:

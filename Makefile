@@ -1,0 +1,41 @@
+# Everything a contributor does, each from a fresh clone: the first target that needs it makes .venv.
+
+BIN := .venv/bin
+READY := .venv/ready
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	$$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+STRATEGY := strategies/touch_maker.py
+
+.PHONY: demo test check bench-simulate clean
+
+# Replay the recordings, trade on them on paper, then look at what the kernel remembers.
+demo: $(READY)
+	rm -f .quant/demo.*
+	$(BIN)/quant simulate --from recordings --strategy $(STRATEGY) --plot
+	$(BIN)/quant trade --paper --from recordings --strategy $(STRATEGY) --name demo --speed 60 --for 60s
+	$(BIN)/quant orders --name demo --all
+	$(BIN)/quant positions --name demo
+
+test: $(READY)
+	$(BIN)/pytest
+
+# Form, types, layers, house rules.
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/test_house.py
+
+bench-simulate: $(READY)
+	$(BIN)/python bench/simulate.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

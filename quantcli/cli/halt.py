@@ -1,0 +1,46 @@
+"""`quant halt` and `quant resume`: the durable kill flag of a bot, set and cleared.
+
+A running bot notices at its next order, one that is not running at its next start.  Open orders stay where
+they are: cancelling them needs the bot.
+"""
+
+from typing import Annotated
+
+import typer
+
+from quantcli.cli.output import Output, OutputOption, document, emit
+from quantcli.cli.state import NameOption, choose
+from quantcli.clock import WallClock
+from quantcli.config import find_project
+from quantcli.store.halt import HaltFlag, KillLevel
+
+
+def command(
+    reason: Annotated[str, typer.Option("--reason", help="Why; the bot says so when it refuses an order.")],
+    name: NameOption = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Stop a bot from adding exposure, now and after restarts, until `quant resume`."""
+    bot, flag = _flag(name)
+    flag.raise_to(KillLevel.HALT_NEW, reason, WallClock().now_ns())
+    _report(bot, flag, output)
+
+
+def resume(name: NameOption = None, output: OutputOption = Output.TABLE) -> None:
+    """Let a halted bot send orders again."""
+    bot, flag = _flag(name)
+    flag.clear()
+    _report(bot, flag, output)
+
+
+def _flag(name: str | None) -> tuple[str, HaltFlag]:
+    project = find_project()
+    bot = choose(project, name)
+    return bot, HaltFlag(project.halt_flag(bot))
+
+
+def _report(bot: str, flag: HaltFlag, output: Output) -> None:
+    level, reason = flag.level, flag.reason
+    text = f"{bot} is halted: {reason}" if level else f"{bot} may send orders"
+    found = document("HaltState", {"bot": bot, "level": level.name, "reason": reason})
+    emit(found, output, lambda _: text)

@@ -1,0 +1,208 @@
+"""Owns stdout, stderr and how errors read: data goes to stdout, narration to stderr, never mixed.
+
+A verb hands over what it found, as a struct or dict, and how a person would like to see it; `-o json`
+prints the first, the default the second.  In JSON, money is canonical decimal text and times are integer
+nanoseconds, but for `as_of`, which is RFC 3339.  Knows nothing of orders or recordings.  Rich is imported
+only to draw on a terminal.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import typer
+
+from quantcli.clock import NS_PER_MS, NS_PER_S
+from quantcli.errors import QuantError
+from quantcli.model.instrument import canonical
+
+API = "quant/v1"
+T = TypeVar("T", bound=msgspec.Struct | Mapping[str, Any])
+
+_BAR_AFTER_S = 1.0
+_LINE_EVERY_S = 10.0
+# How a terminal shows the character that a listing's row begins with; the character alone says it all.
+_STATE_STYLES = {
+    "=": "green",
+    "~": "yellow",
+    "+": "cyan",
+    "x": "red",
+    "/": "blue",
+    "!": "bold reverse",
+    "?": "yellow",
+}
+
+
+class Output(StrEnum):
+    """Form of what goes to stdout."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+OutputOption = Annotated[
+    Output, typer.Option("--output", "-o", help="For people (table) or for programs (json).")
+]
+
+
+def emit(found: T, output: Output, render: Callable[[T], str]) -> None:
+    """Print `found` on stdout: as JSON, or as the text `render` makes of it."""
+    if output is Output.JSON:
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(_plain(found)), indent=2).decode() + "\n")
+    else:
+        _write_text(render(found))
+    sys.stdout.flush()
+
+
+def emit_line(event: msgspec.Struct | Mapping[str, Any]) -> None:
+    """Print one event as one line of JSON on stdout, at once."""
+    sys.stdout.write(msgspec.json.encode(_plain(event)).decode() + "\n")
+    sys.stdout.flush()
+
+
+def document(kind: str, fields: msgspec.Struct | Mapping[str, Any]) -> dict[str, Any]:
+    """An object of the JSON interface: `fields` under the name of their kind."""
+    return {"api": API, "kind": kind, **_plain(fields)}
+
+
+def envelope(
+    kind: str,
+    items: Iterable[msgspec.Struct | Mapping[str, Any]],
+    as_of_ns: int,
+    stale: bool = False,
+) -> dict[str, Any]:
+    """A list of the JSON interface.  `stale` says that nobody keeps what is listed up to date."""
+    return document(kind, {"as_of": timestamp(as_of_ns), "stale": stale, "items": list(items)})
+
+
+def timestamp(at_ns: int) -> str:
+    """RFC 3339, UTC, to the millisecond: `2026-11-20T09:14:02.118Z`."""
+    at = datetime.fromtimestamp(at_ns // NS_PER_S, UTC)
+    return f"{at:%Y-%m-%dT%H:%M:%S}.{at_ns % NS_PER_S // NS_PER_MS:03d}Z"
+
+
+def columns(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Collection[str] = ()) -> str:
+    """Rows under headers, in columns; those named in `right` are aligned so.  No box, no colour."""
+    lines = [list(headers), *map(list, rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(headers))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if header in right else cell.ljust(width)
+            for header, cell, width in zip(headers, line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def note(text: str) -> None:
+    """Say something to the person at the terminal (stderr)."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def explain(error: QuantError) -> str:
+    """An error as shown to users: what happened, why, what to do."""
+    lines = [f"error: {error.what}"]
+    for label, text in (("why", error.why), ("do", error.todo)):
+        if text:
+            lines.append(f"  {label:<4}  " + text.replace("\n", "\n        "))
+    return "\n".join(lines)
+
+
+@contextmanager
+def progress(description: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show how far something is, on stderr; yields `advance(units_done_since_last_time)`.
+
+    A terminal gets a bar once it takes longer than a second, anything else a line every ten seconds.
+    """
+    meter = _Bar(description, total) if sys.stderr.isatty() else _Lines(description, total)
+    try:
+        yield meter.advance
+    finally:
+        meter.close()
+
+
+class _Lines:
+    """Progress where lines stay: a log, a pipe."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self._description = description
+        self._of = f" of {total:,}" if total is not None else ""
+        self._done = 0
+        self._said_s = time.monotonic()
+
+    def advance(self, units: int) -> None:
+        self._done += units
+        if time.monotonic() - self._said_s >= _LINE_EVERY_S:
+            self._said_s = time.monotonic()
+            note(f"{self._description}: {self._done:,}{self._of}")
+
+    def close(self) -> None:
+        """Nothing is left to clear away."""
+
+
+class _Bar:
+    """Progress on a terminal; gone when done."""
+
+    def __init__(self, description: str, total: int | None) -> None:
+        self._description = description
+        self._total = total
+        self._done = 0
+        self._since_s = time.monotonic()
+        self._shown: Any = None
+
+    def advance(self, units: int) -> None:
+        self._done += units
+        if self._shown is not None:
+            self._shown.update(self._shown.task_ids[0], completed=self._done)
+        elif time.monotonic() - self._since_s >= _BAR_AFTER_S:
+            self._show()
+
+    def _show(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._shown = Progress(console=Console(stderr=True), transient=True)
+        self._shown.add_task(self._description, total=self._total, completed=self._done)
+        self._shown.start()
+
+    def close(self) -> None:
+        if self._shown is not None:
+            self._shown.stop()
+
+
+def _write_text(text: str) -> None:
+    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
+        sys.stdout.write(text + "\n")
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in text.split("\n"):
+        shown = Text(line)
+        if line[1:2] == " " and (style := _STATE_STYLES.get(line[0])):
+            shown.stylize(style, 0, 1)
+        console.print(shown)
+
+
+def _plain(value: Any) -> Any:
+    """The same in JSON's types, decimals as their one canonical text."""
+    return _canonical(msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True))
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return canonical(value)
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return value

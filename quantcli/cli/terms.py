@@ -1,0 +1,132 @@
+"""The options that `simulate` and `trade` share, and what they mean together with `quant.toml`.
+
+A flag wins over the configuration, which wins over what is usual on the exchange.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from quantcli.clock import NS_PER_MS
+from quantcli.config import Config, Fees, Money, parse_fees, parse_money
+from quantcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from quantcli.runtime.simulate import Job
+    from quantcli.runtime.wiring import Assumptions
+
+FromOption = Annotated[Path, typer.Option("--from", metavar="DIR", help="Folder of recordings.")]
+StrategyOption = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Strategy file, or FILE:CLASS.  Default: quant.toml's.")
+]
+ParamOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="Set a parameter of the strategy; repeatable.")
+]
+SymbolOption = Annotated[
+    list[str] | None, typer.Option(metavar="SYMBOL", help="Trade this market only; repeatable.")
+]
+CashOption = Annotated[str | None, typer.Option(metavar="AMOUNT", help='Starting cash: "10000 USDT".')]
+FeesOption = Annotated[
+    str | None, typer.Option(metavar="MAKER,TAKER", help='Fee rates: "0.001,0.001" or "10bps,10bps".')
+]
+LatencyOption = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Milliseconds from us to the exchange.")
+]
+FeedLatencyOption = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Milliseconds from the exchange to us.")
+]
+SeedOption = Annotated[int | None, typer.Option(min=0, metavar="N", help="Seed of all chance in the run.")]
+
+_CASH = Decimal(10_000)
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """The options as given; `None` and empty mean: not given."""
+
+    from_: Path
+    strategy: str | None = None
+    params: Sequence[str] = ()
+    symbols: Sequence[str] = ()
+    cash: str | None = None
+    fees: str | None = None
+    latency_ms: int | None = None
+    feed_latency_ms: int | None = None
+    queue: str | None = None
+    seed: int | None = None
+
+
+def prepare(terms: Terms, config: Config) -> "Job":
+    """Open the recording, load the strategy, and settle what is assumed."""
+    from quantcli.recording.reader import open_recording
+    from quantcli.runtime.simulate import Job
+    from quantcli.runtime.wiring import choose_markets, pays_in
+    from quantcli.trading.loader import load_strategy
+
+    reference = terms.strategy or (str(config.bot.strategy) if config.bot.strategy else None)
+    if reference is None:
+        raise UsageError(
+            "no strategy is named", why="neither --strategy nor quant.toml names one", todo="--strategy FILE"
+        )
+    strategy = load_strategy(reference)
+    recording = open_recording(terms.from_)
+    markets = choose_markets(recording.instruments, strategy, terms.symbols)
+    source = Path(reference.partition(":")[0] if not Path(reference).is_file() else reference)
+    some = next(iter(markets.values()))
+    return Job(
+        recording=recording,
+        markets=markets,
+        strategy=strategy,
+        label=f"{source.name}:{strategy.__name__}",
+        source=source,
+        params=_params(terms.params),
+        assumptions=_assumptions(terms, config, pays_in(some), some.symbol.is_futures),
+        limits=config.limits,
+    )
+
+
+def _params(texts: Sequence[str]) -> dict[str, str]:
+    params = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--param {text!r} sets nothing", todo="write it like --param size=0.02")
+        params[name.strip()] = value.strip()
+    return params
+
+
+def _assumptions(terms: Terms, config: Config, currency: str, is_futures: bool) -> "Assumptions":
+    from quantcli.runtime.wiring import Assumptions
+    from quantcli.simulation import fees as simulated
+    from quantcli.simulation.latency import Latency
+    from quantcli.simulation.matching import QueueModel
+
+    usual = config.simulate
+    cash = parse_money(terms.cash) if terms.cash else usual.cash or Money(_CASH, currency)
+    if cash.currency != currency or cash.amount <= 0:
+        raise UsageError(
+            f"the account cannot start with {cash.amount} {cash.currency}",
+            why=f"the chosen markets pay in {currency}",
+            todo=f'--cash "{max(cash.amount, _CASH):f} {currency}"',
+        )
+    if terms.queue is not None and terms.queue not in list(QueueModel):
+        raise UsageError(f"{terms.queue!r} is no queue model", todo=f"one of {', '.join(QueueModel)}")
+    maker, taker = parse_fees(terms.fees) if terms.fees else usual.fees or _usual_fees(is_futures)
+    latency = usual.latency_ms if terms.latency_ms is None else terms.latency_ms
+    feed = usual.feed_latency_ms if terms.feed_latency_ms is None else terms.feed_latency_ms
+    return Assumptions(
+        currency=currency,
+        cash=cash.amount,
+        fees=simulated.Fees(maker, taker),
+        latency=Latency(latency * NS_PER_MS, feed * NS_PER_MS, jitter=True),
+        queue=QueueModel(terms.queue or QueueModel.VOLUME),
+        seed=usual.seed if terms.seed is None else terms.seed,
+    )
+
+
+def _usual_fees(is_futures: bool) -> Fees:
+    """What an account without discounts pays (Binance's fee schedule, regular user)."""
+    return Fees(Decimal("0.0002"), Decimal("0.0005")) if is_futures else Fees(Decimal("0.001"), Decimal("0.001"))

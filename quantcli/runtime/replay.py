@@ -1,0 +1,134 @@
+"""Passing time by jumping: a recording runs through strategy, kernel and imagined exchange.
+
+Between two stops nothing runs but the strategy's hooks.  A stop is a row at which a resting order may
+trade, or a moment at which something is due; both are found ahead, in columns.  At one instant the
+order is: hooks of the row, what they wished, the exchange acting on the row, its reports; then
+whatever is due.
+"""
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from quantcli.clock import VirtualClock
+from quantcli.model.batch import Chunk, Columns, Ints
+from quantcli.model.market import Channel
+from quantcli.runtime.hooks import HookRunner
+from quantcli.runtime.sampling import Sampler
+from quantcli.runtime.view import ReplayView
+from quantcli.simulation.exchange import SimulatedExchange
+from quantcli.trading.engine import Engine
+
+
+class Replay:
+    """One run of a recording.  `rows` counts what has been replayed."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        exchange: SimulatedExchange,
+        clock: VirtualClock,
+        view: ReplayView,
+        sampler: Sampler,
+        on_chunk: Callable[[Chunk], None],
+    ) -> None:
+        self.rows = 0
+        self._engine = engine
+        self._exchange = exchange
+        self._clock = clock
+        self._view = view
+        self._sampler = sampler
+        self._on_chunk = on_chunk
+        self._hooks = HookRunner(engine, view, clock)
+        self._bars = BarFeed(engine)
+
+    async def run(self, chunks: Iterable[Chunk]) -> None:
+        """Replay every chunk; the engine has been started at the time of the first row."""
+        for chunk in chunks:
+            if len(chunk):
+                await self._replay(chunk)
+        self._sampler.sample(self._clock.now_ns())
+
+    async def _replay(self, chunk: Chunk) -> None:
+        self._exchange.load(chunk)
+        self._view.load(chunk)
+        self._hooks.load(chunk)
+        self._bars.load(chunk)
+        await self._pass_rows(chunk.local_ns)
+        self._stand(len(chunk) - 1, int(chunk.local_ns[-1]))
+        self._bars.feed(self._clock.now_ns())
+        self._on_chunk(chunk)
+        self.rows += len(chunk)
+
+    async def _pass_rows(self, times: Ints) -> None:
+        size, row = len(times), 0
+        while True:
+            due = self._next_due()
+            before_due = size if due is None else max(row, int(np.searchsorted(times, due, "right")))
+            acts = self._exchange.next_row(row)
+            stop = min(before_due, acts + 1)
+            wished = await self._hooks.run(stop)
+            if wished is not None:
+                stop = wished + 1
+                self._stand(wished, int(times[wished]))
+                await self._engine.flush()
+            if acts < stop:
+                self._stand(acts, int(times[acts]))
+                await self._engine.take(self._exchange.on_row(acts))
+            row = stop
+            if wished is None and due is not None and row == before_due < size:
+                self._stand(row - 1, due)
+                await self._due()
+            elif row == size:
+                # What is due after the last row waits for the next chunk: its rows may come first.
+                return
+
+    def _next_due(self) -> int | None:
+        times = (self._engine.next_due(), self._exchange.next_due(), self._sampler.next_due())
+        return min((t for t in times if t is not None), default=None)
+
+    def _stand(self, row: int, now_ns: int) -> None:
+        self._view.row = row
+        self._clock.advance_to(now_ns)
+
+    async def _due(self) -> None:
+        now = self._clock.now_ns()
+        if _is_due(self._sampler.next_due(), now):
+            self._sampler.sample(now)
+        if _is_due(self._exchange.next_due(), now):
+            await self._engine.take(self._exchange.advance(now))
+        if _is_due(self._engine.next_due(), now):
+            self._bars.feed(now)
+            await self._engine.due()
+
+
+def _is_due(at_ns: int | None, now_ns: int) -> bool:
+    return at_ns is not None and at_ns <= now_ns
+
+
+class BarFeed:
+    """Gives the engine's bar builders the trades of a chunk, by columns, up to a moment."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._builders = engine.bars
+        self._columns: dict[str, Columns] = {}
+        self._fed: dict[str, int] = {}
+
+    def load(self, chunk: Chunk) -> None:
+        """Take the trades of the next chunk; aggregated ones where a market has no others."""
+        self._columns = {}
+        for channel in (Channel.AGG_TRADES, Channel.TRADES):
+            self._columns |= {
+                c.symbol: c for c in chunk.streams if c.channel is channel and c.symbol in self._builders
+            }
+        self._fed = dict.fromkeys(self._columns, 0)
+
+    def feed(self, upto_ns: int) -> None:
+        """Give what was traded until `upto_ns`, this moment included."""
+        for symbol, columns in self._columns.items():
+            start = self._fed[symbol]
+            stop = int(np.searchsorted(columns.local_ns, upto_ns, "right"))
+            if stop > start:
+                prices, sizes = columns.data["price"], columns.data["size"]
+                self._builders[symbol].add_columns(prices[start:stop], sizes[start:stop])
+                self._fed[symbol] = stop

@@ -1,0 +1,54 @@
+"""The fingerprint of a run: one hash over everything that happened to orders, in order.
+
+Two runs with the same hash made the same decisions at the same times and got the same fills, to the
+last digit.  Only integers, exact decimals and identifiers enter it, so it does not depend on the
+machine, the Python version or the hash seed.
+"""
+
+import hashlib
+
+import msgspec
+
+from quantcli.model.event import Event, OrderEvent, RiskLimit
+from quantcli.model.instrument import canonical
+
+
+class Trace:
+    """Subscribe `take` to the bus; `digest` is the SHA-256 so far, in hex."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._encode = msgspec.json.Encoder().encode
+        self.lines = 0
+
+    def take(self, event: Event) -> None:
+        """Fold one event in; those without a part in any decision are left out."""
+        match event:
+            case OrderEvent(kind, at_ns, intent, state, fill, reason):
+                order = intent.order
+                line: tuple[object, ...] = (
+                    kind.value,
+                    at_ns,
+                    intent.intent_id,
+                    intent.generation,
+                    intent.phase.value,
+                    order.side.value,
+                    order.type.value,
+                    canonical(order.quantity),
+                    canonical(order.price) if order.price is not None else None,
+                    state.client_order_id if state else None,
+                    state.status.value if state else None,
+                    fill and (fill.trade_id, canonical(fill.qty), canonical(fill.price), canonical(fill.fee)),
+                    reason,
+                )
+            case RiskLimit(at_ns, check, symbol, reason):
+                line = ("refused", at_ns, check, symbol, reason)
+            case _:
+                return
+        self.lines += 1
+        self._hash.update(self._encode(line))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything so far."""
+        return self._hash.hexdigest()

@@ -1,0 +1,152 @@
+"""The composition root: the one place that knows all rooms and joins them.
+
+A desk is one strategy with everything it runs on.  Replay and live get the same desk; they differ in the
+clock, the view of the market and the store they are given here.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from quantcli.bus import Bus
+from quantcli.clock import Clock
+from quantcli.config import LimitsConfig
+from quantcli.errors import NotFoundError, UsageError
+from quantcli.kernel.api import ExchangeKernel
+from quantcli.model.instrument import Symbol, SymbolMetadata
+from quantcli.runtime.logbook import Logbook
+from quantcli.runtime.trace import Trace
+from quantcli.runtime.view import LiveView, ReplayView
+from quantcli.report.markout import MarkOuts
+from quantcli.simulation.exchange import SimulatedExchange
+from quantcli.simulation.fees import Fees
+from quantcli.simulation.latency import Latency
+from quantcli.simulation.matching import QueueModel
+from quantcli.store.api import Identity, Store
+from quantcli.store.halt import HaltFlag
+from quantcli.trading.checks import Limits
+from quantcli.trading.engine import Engine
+from quantcli.trading.portfolio import Portfolio
+from quantcli.trading.risk import RiskGate
+from quantcli.trading.strategy import Strategy
+
+
+class Assumptions(msgspec.Struct, frozen=True):
+    """What is assumed of the imagined exchange and of our account there; `cash` in `currency`."""
+
+    currency: str
+    cash: Decimal
+    fees: Fees
+    latency: Latency
+    queue: QueueModel
+    seed: int
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """One strategy, and everything it runs on."""
+
+    engine: Engine
+    kernel: ExchangeKernel
+    exchange: SimulatedExchange
+    portfolio: Portfolio
+    bus: Bus
+    trace: Trace
+    logbook: Logbook
+    markouts: MarkOuts
+
+
+def choose_markets(
+    known: Mapping[str, SymbolMetadata], strategy: type[Strategy], asked: Sequence[str]
+) -> dict[str, SymbolMetadata]:
+    """The markets to trade: those asked for, else those the strategy names, else all there are.
+
+    Raises `NotFoundError` for one that is not there, `UsageError` if they do not pay in one currency.
+    """
+    names = [Symbol.parse(text).name for text in (asked or strategy.symbols)] or sorted(known)
+    for name in names:
+        if name not in known:
+            raise NotFoundError(
+                f"{name} is not in the recording",
+                why=f"it holds {', '.join(sorted(known))}",
+                todo="choose with --symbol, or record that market",
+            )
+    currencies = {pays_in(known[name]) for name in names}
+    if len(currencies) > 1:
+        raise UsageError(
+            f"{', '.join(names)} pay in {' and '.join(sorted(currencies))}",
+            why="an account is counted in one currency",
+            todo="choose markets of one currency with --symbol",
+        )
+    return {name: known[name] for name in names}
+
+
+def pays_in(rules: SymbolMetadata) -> str:
+    """The currency a market's profit is in."""
+    return rules.symbol.settle if rules.symbol.is_futures else rules.symbol.quote
+
+
+def seeded_identity(seed: int) -> Identity:
+    """The identity of a simulated run's orders: the same for the same seed."""
+    drawn = hashlib.sha256(b"quant simulate %d" % seed).digest()
+    return Identity(int.from_bytes(drawn[:2]), int.from_bytes(drawn[2:8]), drawn[8:24], epoch=1)
+
+
+def build_desk(
+    exchange_id: str,
+    strategy: Strategy,
+    markets: Mapping[str, SymbolMetadata],
+    assumptions: Assumptions,
+    limits: LimitsConfig,
+    store: Store,
+    halt: HaltFlag,
+    clock: Clock,
+    view: ReplayView | LiveView,
+) -> Desk:
+    """Join everything one strategy runs on."""
+    start = {assumptions.currency: assumptions.cash}
+    portfolio = Portfolio(exchange_id, assumptions.currency, start, markets, view.mark, clock)
+    view.portfolio = portfolio
+    exchange = SimulatedExchange(
+        exchange_id,
+        markets,
+        start,
+        assumptions.fees,
+        assumptions.latency,
+        assumptions.queue,
+        assumptions.seed,
+        clock,
+    )
+    bus = Bus()
+    gate = RiskGate(
+        in_currency(limits, assumptions.currency),
+        portfolio,
+        markets,
+        view.mark,
+        lambda: kernel.working(),
+        halt,
+        clock,
+    )
+    kernel = ExchangeKernel(exchange_id, store, exchange, gate, portfolio, markets, clock)
+    trace, markouts = Trace(), MarkOuts()
+    logbook = Logbook(markouts.on_fill)
+    for topic in ("order.**", "portfolio.risk_limit"):
+        bus.subscribe(topic, trace.take)
+        bus.subscribe(topic, logbook.take)
+    engine = Engine(kernel, strategy, markets, portfolio, view, clock, bus)
+    return Desk(engine, kernel, exchange, portfolio, bus, trace, logbook, markouts)
+
+
+def in_currency(limits: LimitsConfig, currency: str) -> Limits:
+    """The limits of a configuration, in the account's currency; raises `UsageError` for another one."""
+    amounts = {}
+    for name in ("max_order", "max_position", "max_exposure", "max_loss"):
+        money = getattr(limits, name)
+        if money is not None and money.currency != currency:
+            raise UsageError(
+                f"limits.{name} is in {money.currency}, the account is in {currency}",
+                todo=f'write it like "{money.amount} {currency}"',
+            )
+        amounts[name] = money.amount if money is not None else None
+    return Limits(**amounts, max_open=limits.max_open, price_band=limits.price_band)

@@ -1,0 +1,154 @@
+"""What the account can pay for: balances, what open orders hold back, positions of linear futures.
+
+Spot: an order must be covered in full and holds its cover; a buy covers its notional and the worst fee.
+Linear futures: one cross-margined wallet per settlement currency.  Positions and orders together may be
+worth `LEVERAGE` times the wallet; positions count at their entry price; orders that only reduce are free.
+Profit is booked to the wallet when a position shrinks.  Spot and futures draw on the same balances.
+There is no liquidation, no funding, no interest.
+
+Knows nothing of prices in the market or of how orders are matched.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from quantcli.model.account import AssetBalance, Position
+from quantcli.model.instrument import Side, SymbolMetadata
+from quantcli.simulation.fees import Fees
+from quantcli.simulation.market import Take
+from quantcli.simulation.orders import LiveOrder
+
+LEVERAGE = 20
+_ZERO = Decimal(0)
+
+
+class _Contract:
+    """A futures position and the notional of the orders that could change it."""
+
+    __slots__ = ("buys", "entry", "meta", "qty", "sells")
+
+    def __init__(self, meta: SymbolMetadata) -> None:
+        self.meta = meta
+        self.qty = self.entry = self.buys = self.sells = _ZERO
+
+    def exposure(self, more_buys: Decimal = _ZERO, more_sells: Decimal = _ZERO) -> Decimal:
+        """Notional if the worse side of the orders fills."""
+        held = self.qty * self.entry * self.meta.contract_size
+        return max(abs(held + self.buys + more_buys), abs(held - self.sells - more_sells))
+
+    def change(self, signed: Decimal, price: Decimal) -> Decimal:
+        """Take a fill into the position; the profit it realises, in the settlement currency."""
+        if self.qty * signed >= 0:
+            total = self.qty + signed
+            self.entry = (self.qty * self.entry + signed * price) / total
+            self.qty = total
+            return _ZERO
+        closed = min(abs(signed), abs(self.qty)).copy_sign(self.qty)
+        profit = closed * (price - self.entry) * self.meta.contract_size
+        self.qty += signed
+        if not self.qty:
+            self.entry = _ZERO
+        elif self.qty * signed > 0:
+            self.entry = price
+        return profit
+
+
+class Account:
+    """Balances and positions of one account, changed by holds, releases and fills."""
+
+    def __init__(
+        self,
+        balances: Mapping[str, Decimal],
+        positions: Iterable[Position],
+        instruments: Mapping[str, SymbolMetadata],
+        fees: Fees,
+    ) -> None:
+        self._free = defaultdict[str, Decimal](Decimal, balances)
+        self._locked = defaultdict[str, Decimal](Decimal)
+        self._fees = fees
+        self._contracts = {n: _Contract(m) for n, m in instruments.items() if m.symbol.is_futures}
+        for position in positions:
+            if contract := self._contracts.get(position.symbol):
+                contract.qty, contract.entry = position.qty, position.avg_price
+
+    def unit_hold(self, order: LiveOrder) -> Decimal:
+        """What the order holds per unit while it is open: quote currency (spot buys), base units (spot
+        sells) or notional (futures)."""
+        price = order.terms.price or order.terms.stop_price or _ZERO
+        if order.meta.symbol.is_futures:
+            return _ZERO if order.terms.reduce_only else price * order.meta.contract_size
+        return price * (1 + self._fees.worst) if order.terms.side is Side.BUY else Decimal(1)
+
+    def covers(self, order: LiveOrder, takes: Sequence[Take]) -> bool:
+        """The account can pay for the order: at its limit or stop price, or for the `takes` of a market
+        order."""
+        side, terms = order.terms.side, order.terms
+        rests_at = terms.price or (terms.stop_price if order.armed else None)
+        notional = order.remaining * rests_at if rests_at else sum((p * q for p, q in takes), _ZERO)
+        if order.meta.symbol.is_futures:
+            return terms.reduce_only or self._has_margin(order, notional * order.meta.contract_size)
+        if side is Side.SELL:
+            return self._free[order.meta.symbol.base] >= order.remaining
+        return self._free[order.meta.symbol.quote] >= notional * (1 + self._fees.worst)
+
+    def _has_margin(self, order: LiveOrder, notional: Decimal) -> bool:
+        contract = self._contracts[order.terms.symbol]
+        more = (notional, _ZERO) if order.terms.side is Side.BUY else (_ZERO, notional)
+        before, after = contract.exposure(), contract.exposure(*more)
+        settle = order.meta.symbol.settle
+        room = LEVERAGE * self._free[settle] - self._exposure(settle)
+        return after <= before or after - before <= room
+
+    def _exposure(self, settle: str) -> Decimal:
+        mine = (c for c in self._contracts.values() if c.meta.symbol.settle == settle)
+        return sum((c.exposure() for c in mine), _ZERO)
+
+    def hold(self, order: LiveOrder) -> None:
+        """Hold back what the order needs while it is open."""
+        order.unit_hold = self.unit_hold(order)
+        self._move_hold(order, order.remaining)
+
+    def release(self, order: LiveOrder) -> None:
+        """Give back what the order still holds."""
+        self._move_hold(order, -order.remaining)
+        order.unit_hold = _ZERO
+
+    def _move_hold(self, order: LiveOrder, qty: Decimal) -> None:
+        amount = qty * order.unit_hold
+        symbol = order.meta.symbol
+        if not symbol.is_futures:
+            asset = symbol.quote if order.terms.side is Side.BUY else symbol.base
+            self._free[asset] -= amount
+            self._locked[asset] += amount
+        elif order.terms.side is Side.BUY:
+            self._contracts[order.terms.symbol].buys += amount
+        else:
+            self._contracts[order.terms.symbol].sells += amount
+
+    def settle(self, order: LiveOrder, qty: Decimal, price: Decimal, is_maker: bool) -> Decimal:
+        """Book a fill, before it is taken off the order's remaining quantity; returns the fee."""
+        self._move_hold(order, -qty)
+        symbol = order.meta.symbol
+        signed = order.sign * qty
+        notional = qty * price * order.meta.contract_size
+        fee = self._fees.charge(notional, is_maker)
+        if symbol.is_futures:
+            profit = self._contracts[order.terms.symbol].change(signed, price)
+            self._free[symbol.settle] += profit - fee
+        else:
+            self._free[symbol.base] += signed
+            self._free[symbol.quote] -= order.sign * notional + fee
+        return fee
+
+    def reducible(self, symbol: str, side: Side) -> Decimal:
+        """How much an order of this side can take off the position."""
+        return max(_ZERO, -side.sign * self._contracts[symbol].qty)
+
+    def balances(self) -> tuple[AssetBalance, ...]:
+        """Every asset ever held, in order of name.  Margin in use is free but not available."""
+        return tuple(
+            AssetBalance(asset, free - self._exposure(asset) / LEVERAGE, free, locked, free + locked)
+            for asset in sorted({*self._free, *self._locked})
+            for free, locked in [(self._free[asset], self._locked[asset])]
+        )

@@ -1,0 +1,188 @@
+"""The state database as a file: locked by one process, checked, set up, made ready for fast commits.
+
+Commits must survive a power cut, hence WAL with `synchronous=FULL`.  Only the connection made here ever
+writes or checkpoints (SQLite before 3.51.3 can damage a WAL that two connections checkpoint).
+Knows SQLite and the file system; what the tables mean is `schema.sql`'s business.
+"""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from quantcli.errors import StoreError
+from quantcli.store.api import Identity
+
+SCHEMA_VERSION = 1
+# "quan", in the header of the file: tells our databases from other programs'.
+APPLICATION_ID = 0x7175616E
+# SQLite checkpoints a WAL of this many pages; one that has been this long never grows again.
+_WAL_PAGES = 1000
+
+
+def new_identity() -> Identity:
+    """A random identity, not yet opened (epoch 0)."""
+    return Identity(secrets.randbits(16), secrets.randbits(48), secrets.token_bytes(32), 0)
+
+
+class LockFile:
+    """The right to write, held while this process lives: an flock'd file that names its process.
+
+    Raises `StoreError` if another store, here or in another process, holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pid = os.pread(self._handle, 32, 0).decode("ascii", "replace").strip()
+            self.release()
+            raise StoreError(
+                f"the state database is in use by process {pid or '(unknown)'}",
+                why=f"that process holds the lock {path}, and only one may write",
+                todo=f"stop process {pid or 'that holds it'}, or ask it instead of opening the file",
+            ) from None
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let go.  The file stays: removing it would let two processes lock two files of one name."""
+        os.close(self._handle)
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the operating system say about the file into `StoreError`s."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        # The low byte is the kind of error, the rest says where; errors of Python's own have no code.
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if kind == sqlite3.SQLITE_NOTADB:
+            raise _untrusted(path, str(error)) from error
+        if kind == sqlite3.SQLITE_CORRUPT:
+            raise _damaged(path, str(error)) from error
+        raise _unusable(path, error) from error
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def open_writer(path: Path, draw: Callable[[], Identity]) -> tuple[sqlite3.Connection, Identity]:
+    """The writing connection of a locked database, its identity with the epoch of this opening.
+
+    A new file gets its tables and the identity that `draw` gives.  Raises `StoreError`.
+    """
+    with store_errors(path):
+        # Made by us, so that nobody else may read the key in it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            _check(connection, path)
+            _configure(connection)
+            _create_tables(connection)
+            identity = _next_epoch(connection, draw)
+            _grow_wal(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection, identity
+
+
+def read_only_uri(path: Path) -> str:
+    """How to name the file to SQLite so that it cannot be written."""
+    return f"file:{quote(str(path.resolve()))}?mode=ro"
+
+
+def check_version(version: int, application_id: int, path: Path) -> None:
+    """Refuse other programs' databases, and those of a newer version of ours."""
+    if application_id != APPLICATION_ID:
+        raise _untrusted(path, "it is another program's database")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} was written by a newer version of quant",
+            why=f"its schema is version {version}, this program knows {SCHEMA_VERSION}",
+            todo="use the newer quant, or another database file",
+        )
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is not ours or is damaged, before anything is written."""
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables:
+        return
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    check_version(version, application_id, path)
+    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise _damaged(path, verdict)
+
+
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS: fsync alone does not reach the disk
+    connection.execute("PRAGMA journal_size_limit = -1")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == 0:
+        schema = files("quantcli.store").joinpath("schema.sql").read_text("utf-8")
+        stamp = f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID};"
+        connection.executescript(f"BEGIN IMMEDIATE; {schema} {stamp} COMMIT;")
+
+
+def _next_epoch(connection: sqlite3.Connection, draw: Callable[[], Identity]) -> Identity:
+    first = draw()
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(
+        "INSERT INTO instance VALUES (1, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        (first.tag, first.nonce, first.key, first.epoch),
+    )
+    connection.execute("UPDATE instance SET epoch = epoch + 1")
+    row = connection.execute("SELECT tag, nonce, key, epoch FROM instance").fetchone()
+    connection.execute("COMMIT")
+    return Identity(*row)
+
+
+def _grow_wal(connection: sqlite3.Connection) -> None:
+    """Make the WAL as long as it will ever be, and start it anew.
+
+    An fdatasync of a file that grows writes its metadata too and takes about twice as long.  The pages are
+    the same one, changed again and again, so that the database itself does not grow.
+    """
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    for i in range(_WAL_PAGES):
+        connection.execute("REPLACE INTO meta VALUES ('wal', ?)", (str(i),))
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+
+
+def _untrusted(path: Path, why: str) -> StoreError:
+    return StoreError(f"{path} is not a state database", why=why, todo="name another file for the state")
+
+
+def _damaged(path: Path, why: str) -> StoreError:
+    return StoreError(
+        f"the state database {path} is damaged",
+        why=why,
+        todo="keep the file, restore a copy, and compare with the exchange before trading",
+    )
+
+
+def _unusable(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"the state database {path} cannot be used",
+        why=str(error),
+        todo="see that the folder exists on a local disk with free space, and that you may write to it",
+    )

@@ -1,0 +1,172 @@
+"""Reading the state database, asynchronously and without ever writing to it.
+
+Serves the daemon beside its writer, and other processes while a daemon writes.  Knows queries, and
+nothing of locks or transactions that change anything.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+import msgspec
+
+from quantcli.clock import NS_PER_S
+from quantcli.model.order import Fill, OrderIntent, OrderState, ReconciliationStatus
+from quantcli.store import refusals
+from quantcli.store.api import Loaded
+from quantcli.store.database import check_version, read_only_uri, store_errors
+from quantcli.store.rows import FILLS, INTENTS, ORDER_STATES, Cell, Table
+
+T = TypeVar("T", bound=msgspec.Struct)
+Query = tuple[str, Sequence[Cell]]
+
+
+class Reader:
+    """A read-only connection; every failure of it is a `StoreError`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: aiosqlite.Connection | None = None
+        # A transaction on the shared connection must not take in a query that came later: that one
+        # would be answered with the past.
+        self._turn = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Open an existing database; refuses those that are not ours."""
+        with store_errors(self._path):
+            self._connection = await aiosqlite.connect(
+                read_only_uri(self._path), uri=True, isolation_level=None
+            )
+        try:
+            [(version,)], [(application_id,)] = await self.snapshot(
+                ("PRAGMA user_version", ()), ("PRAGMA application_id", ())
+            )
+            check_version(version, application_id, self._path)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def rows(self, query: str, *params: Cell) -> Iterable[sqlite3.Row]:
+        """The answer to one query."""
+        async with self._turn:
+            with store_errors(self._path):
+                return await self._live().execute_fetchall(query, params)
+
+    async def snapshot(self, *queries: Query) -> list[Iterable[sqlite3.Row]]:
+        """The answers to several queries about one and the same moment."""
+        async with self._turn:
+            connection = self._live()
+            with store_errors(self._path):
+                try:
+                    await connection.execute("BEGIN")
+                    return [await connection.execute_fetchall(*query) for query in queries]
+                finally:
+                    await connection.execute("COMMIT")
+
+    async def select(self, table: Table[T], **where: Cell) -> list[T]:
+        """The rows whose columns have the values given; `None` leaves a column out."""
+        chosen = {column: value for column, value in where.items() if value is not None}
+        condition = " AND ".join(f"{column} = ?" for column in chosen)
+        return table.decode(await self.rows(table.select(condition), *chosen.values()))
+
+    def _live(self) -> aiosqlite.Connection:
+        if self._connection is None:
+            raise refusals.not_open()
+        return self._connection
+
+
+class IntentReader:
+    """The reading half of `IntentStateStore`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def get_intent(self, intent_id: str) -> OrderIntent:
+        """See `IntentStateStore`."""
+        for intent in await self._reader.select(INTENTS, intent_id=intent_id):
+            return intent
+        raise refusals.no_intent(intent_id)
+
+    async def list_intents(
+        self, symbol_id: str | None = None, group_id: str | None = None
+    ) -> list[OrderIntent]:
+        """See `IntentStateStore`."""
+        return await self._reader.select(INTENTS, symbol=symbol_id, group_id=group_id)
+
+    async def get_intents_by_group(self, group_id: str) -> list[OrderIntent]:
+        """See `IntentStateStore`."""
+        return await self.list_intents(group_id=group_id)
+
+
+class OrderReader:
+    """The reading half of `ActualStateStore`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    async def get_order_state(self, intent_id: str) -> OrderState:
+        """See `ActualStateStore`."""
+        attempts = await self._reader.select(ORDER_STATES, intent_id=intent_id)
+        if not attempts:
+            raise refusals.no_attempt(intent_id)
+        return attempts[-1]
+
+    async def get_order_state_by_exchange_id(self, exchange_order_id: str) -> OrderState:
+        """See `ActualStateStore`."""
+        found = await self._reader.select(ORDER_STATES, exchange_order_id=exchange_order_id)
+        if not found:
+            raise refusals.no_exchange_id(exchange_order_id)
+        return max(found, key=lambda state: (state.prepared_ns, state.client_order_id))
+
+    async def list_order_states(
+        self, symbol_id: str | None = None, reconciliation_status: ReconciliationStatus | None = None
+    ) -> list[OrderState]:
+        """See `ActualStateStore`."""
+        return await self._reader.select(
+            ORDER_STATES, symbol=symbol_id, reconciliation_status=reconciliation_status
+        )
+
+    async def get_stale_orders(self, max_age_seconds: float, now_ns: int) -> list[OrderState]:
+        """See `ActualStateStore`."""
+        oldest_ns = now_ns - round(max_age_seconds * NS_PER_S)
+        query = ORDER_STATES.select("last_sync_at < ?", source="open_order_states")
+        return ORDER_STATES.decode(await self._reader.rows(query, oldest_ns))
+
+
+class ReadStore:
+    """The reading half of `Store`."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.intents = IntentReader(reader)
+        self.orders = OrderReader(reader)
+
+    async def load(self) -> Loaded:
+        """See `Store`."""
+        intents, states, fills = await self._reader.snapshot(
+            (INTENTS.select(source="intents_to_load"), ()),
+            (ORDER_STATES.select(source="order_states_to_load"), ()),
+            (FILLS.select(), ()),
+        )
+        return Loaded(
+            tuple(INTENTS.decode(intents)), tuple(ORDER_STATES.decode(states)), tuple(FILLS.decode(fills))
+        )
+
+    async def fills(self, symbol_id: str | None = None) -> list[Fill]:
+        """See `Store`."""
+        return await self._reader.select(FILLS, symbol=symbol_id)
+
+    async def get_meta(self, key: str) -> str | None:
+        """See `Store`."""
+        for row in await self._reader.rows("SELECT value FROM meta WHERE key = ?", key):
+            return str(row[0])
+        return None

@@ -1,0 +1,60 @@
+"""The errors that every store answers with, worded once.
+
+Knows the rules of the rows (`store.api`), not how they are kept.
+"""
+
+from quantcli.errors import AlreadyExistsError, InvariantError, NotFoundError, StoreError
+
+_LIST_ORDERS = "`quant orders` lists those there are"
+
+
+def no_intent(intent_id: str) -> NotFoundError:
+    """No intent has this id."""
+    return NotFoundError(f"no intent {intent_id}", todo=_LIST_ORDERS)
+
+
+def no_attempt(intent_id: str) -> NotFoundError:
+    """The intent has no attempt."""
+    return NotFoundError(f"no order was ever placed for intent {intent_id}", todo=_LIST_ORDERS)
+
+
+def no_client_id(client_order_id: str) -> NotFoundError:
+    """No attempt has this client order id."""
+    return NotFoundError(f"no order with client order id {client_order_id}", todo=_LIST_ORDERS)
+
+
+def no_exchange_id(exchange_order_id: str) -> NotFoundError:
+    """No attempt has this exchange order id."""
+    return NotFoundError(f"no order of ours has exchange order id {exchange_order_id}", todo=_LIST_ORDERS)
+
+
+def intent_exists(intent_id: str) -> AlreadyExistsError:
+    """The id is taken."""
+    return AlreadyExistsError(f"intent {intent_id} exists already", todo="use a new id for a new intent")
+
+
+def attempt_exists(client_order_id: str, intent_id: str, attempt: int) -> AlreadyExistsError:
+    """The client order id, or the attempt number of the intent, is taken."""
+    return AlreadyExistsError(
+        f"attempt {attempt} of intent {intent_id} ({client_order_id}) exists already",
+        todo="use a new client order id and the next number for a new attempt",
+    )
+
+
+def broken_rule(why: str) -> InvariantError:
+    """A row would break a rule of `store.api`; nothing of its transaction is kept."""
+    return InvariantError(
+        "a row was refused that contradicts the recorded ones",
+        why=why,
+        todo="stop trading and report this; nothing of the transaction was kept",
+    )
+
+
+def changed_fill(symbol: str, trade_id: str) -> InvariantError:
+    """A fill came again, and different."""
+    return broken_rule(f"fill {trade_id} of {symbol} is recorded with other figures, and fills never change")
+
+
+def not_open() -> StoreError:
+    """The store was asked before `open`, or after `close`."""
+    return StoreError("the state database is not open", todo="open the store first")

@@ -1,0 +1,296 @@
+"""What one event causes, in a fixed order: the one file that says so.
+
+    market data   -> the strategy's hook, or `desired` when something it read has changed
+    what it says  -> commands -> risk -> kernel (commits, then sends)
+    a report      -> kernel -> order events -> portfolio -> bus -> slots and tickets -> on_order, on_fill
+    a moment due  -> kernel look-ups, bars, timers, slots that waited
+
+The engine is driven: something else passes time and hands it events (`runtime.replay` jumps,
+`runtime.live` waits).  It does not know which, nor whether the exchange is real.
+"""
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from quantcli.bus import Bus
+from quantcli.clock import Clock
+from quantcli.errors import NotFoundError, QuantError, RiskRefused, StrategyError, ValidationError
+from quantcli.kernel.api import ExchangeKernel
+from quantcli.model.event import OrderEvent, RiskLimit
+from quantcli.model.instrument import SymbolMetadata
+from quantcli.model.market import Bar
+from quantcli.model.order import Report
+from quantcli.trading.bars import BarBuilder, parse_interval
+from quantcli.trading.loader import strategy_error
+from quantcli.trading.market import Market, View
+from quantcli.trading.portfolio import Portfolio
+from quantcli.trading.quotes import Slots
+from quantcli.trading.strategy import Strategy
+from quantcli.trading.wishes import CancelAll, CancelOrder, Command, ModifyOrder, PlaceOrder, Ticket
+
+# A strategy that answers every event of its own making with another order would never let time pass.
+_ROUNDS_MAX = 10_000
+
+
+class Engine:
+    """Strategy, portfolio and kernel, joined.
+
+    `markets` and `slots` are keyed by symbol; `refusals` counts what never reached the exchange, by
+    reason.
+    """
+
+    def __init__(
+        self,
+        kernel: ExchangeKernel,
+        strategy: Strategy,
+        instruments: Mapping[str, SymbolMetadata],
+        portfolio: Portfolio,
+        view: View,
+        clock: Clock,
+        bus: Bus,
+    ) -> None:
+        self.kernel = kernel
+        self.strategy = strategy
+        self.portfolio = portfolio
+        self.view = view
+        self.bus = bus
+        self.markets = {name: Market(meta, view) for name, meta in instruments.items()}
+        self.slots = {name: Slots(meta, strategy.name) for name, meta in instruments.items()}
+        self.hooks = strategy.hooks()
+        self.bars: dict[str, BarBuilder] = {}
+        self.refusals: dict[str, int] = {}
+        self._clock = clock
+        self._pending: deque[OrderEvent] = deque()
+        self._tickets: dict[str, Ticket] = {}
+        self._dirty: dict[str, None] = {}
+        self._timers: dict[str, int] = {}
+        self.bar_ns = parse_interval(strategy.bars) if strategy.bars else 0
+        self._bar_due: int | None = None
+        self._desires = "desired" in self.hooks
+        kernel.subscribe_events(self._on_order_event)
+
+    # -- starting and stopping -------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bind the strategy to its markets, let it set up, and run `on_start`."""
+        now = self._clock.now_ns()
+        self.strategy.bind(self.markets, self.view)
+        for market in self.markets.values():
+            self._guard(self.strategy.setup, market)
+        if self.bar_ns:
+            self.bars = {s: BarBuilder(s, self.bar_ns) for s in self.markets}
+            self._bar_due = now - now % self.bar_ns + self.bar_ns
+        await self.call("on_start")
+        self._timers = {name: now + every for name, every in self.strategy.timers.items()}
+        await self.flush()
+
+    async def stop(self, cancel_kept: bool) -> None:
+        """Run `on_stop`; withdraw what slots keep resting if `cancel_kept`."""
+        await self.call("on_stop")
+        if cancel_kept:
+            for slots in self.slots.values():
+                self.strategy.outbox.extend(slots.withdraw())
+        self._desires = False
+        await self.flush()
+
+    @property
+    def is_restless(self) -> bool:
+        """Something waits to be carried out or told: `flush` is to be called."""
+        return bool(self.strategy.outbox or self._pending or self._dirty)
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def next_due(self) -> int | None:
+        """The earliest time at which something is to be done without a new event."""
+        times = [t for t in (self.kernel.next_due(), *self._timers.values()) if t is not None]
+        if self._bar_due is not None:
+            # A bar holds what came before its boundary, so it closes one nanosecond earlier.
+            times.append(self._bar_due - 1)
+        if self._desires:
+            times += [t for s in self.slots.values() if (t := s.next_due()) is not None]
+        return min(times, default=None)
+
+    async def due(self) -> None:
+        """Do everything whose time has come."""
+        now = self._clock.now_ns()
+        while self._bar_due is not None and self._bar_due - 1 <= now:
+            await self._close_bars(self._bar_due)
+            self._bar_due += self.bar_ns
+        for name, at in list(self._timers.items()):
+            if at <= now:
+                every = self.strategy.timers[name]
+                self._timers[name] = at + every * ((now - at) // every + 1)
+                await self.call("on_timer", name)
+                self._wake_all()
+        for symbol, slots in self.slots.items():
+            if (at_ := slots.next_due()) is not None and at_ <= now:
+                self._dirty[symbol] = None
+        await self.kernel.run_due()
+        await self.flush()
+
+    async def _close_bars(self, boundary_ns: int) -> None:
+        for symbol, builder in self.bars.items():
+            bar = builder.close(boundary_ns)
+            if bar is not None:
+                await self.take_bar(bar)
+
+    async def take_bar(self, bar: Bar) -> None:
+        """Feed a closed bar to indicators and to `on_bar`."""
+        market = self.markets[bar.symbol]
+        market.on_bar(bar)
+        if market.ready:
+            self.strategy.event = bar
+            await self.call("on_bar", bar)
+        self._dirty[bar.symbol] = None
+
+    # -- events ----------------------------------------------------------------------------------
+
+    async def take(self, reports: Iterable[Report]) -> None:
+        """Fold an exchange's reports and carry out what follows from them."""
+        for report in reports:
+            await self.kernel.observe(report)
+        await self.flush()
+
+    def evaluate(self, symbol: str) -> None:
+        """Ask the strategy what it desires for a market; commands go to its outbox."""
+        market = self.markets[symbol]
+        quote = self.view.quote(symbol)
+        if not self._desires or quote is None or not market.ready:
+            return
+        try:
+            wishes: Any = self.strategy.desired(market)
+            commands = self.slots[symbol].converge(
+                wishes, quote.bid, quote.ask, self.view.position(symbol), self._clock.now_ns()
+            )
+        except QuantError:
+            raise
+        except Exception as error:  # user code may raise anything; it is answered with file and line
+            raise strategy_error(error, self.strategy) from error
+        if commands:
+            self.strategy.outbox.extend(commands)
+
+    async def flush(self) -> None:
+        """Carry out commands and tell the strategy what came of them, until nothing is left to do."""
+        outbox = self.strategy.outbox
+        for _ in range(_ROUNDS_MAX):
+            if outbox:
+                commands = outbox[:]
+                outbox.clear()
+                for command in commands:
+                    await self._carry_out(command)
+            elif self._pending:
+                await self._tell(self._pending.popleft())
+            elif self._dirty:
+                symbol = next(iter(self._dirty))
+                del self._dirty[symbol]
+                self.evaluate(symbol)
+            else:
+                return
+        raise StrategyError(
+            f"{self.strategy.name} placed orders {_ROUNDS_MAX:,} times at one instant",
+            why="each order event made it place another order, so time could not pass",
+            todo="place orders from market data or timers, or check self.pending first",
+        )
+
+    async def _carry_out(self, command: Command) -> None:
+        match command:
+            case PlaceOrder():
+                await self._place(command)
+            case ModifyOrder(intent_id, order):
+                try:
+                    await self.kernel.modify_order(intent_id, order)
+                except NotFoundError:
+                    pass  # it was settled in the meantime; its slot has been told
+                except ValidationError as error:
+                    self._refused(error, order.symbol)
+                    self.slots[order.symbol].modify_refused(intent_id, str(error), self._clock.now_ns())
+            case CancelOrder(intent_id, ticket):
+                target = ticket.intent_id if ticket else intent_id
+                if target and not (ticket and not ticket.is_open):
+                    try:
+                        await self.kernel.cancel_order(target)
+                    except NotFoundError:
+                        pass  # settled in the meantime
+            case CancelAll(symbol):
+                await self.kernel.cancel_all_orders(symbol)
+
+    async def _place(self, command: PlaceOrder) -> None:
+        symbol = command.order.symbol
+        try:
+            intent_id = await self.kernel.place_order(command.order, dict(command.metadata))
+        except ValidationError as error:
+            self._refused(error, symbol)
+            if command.ticket:
+                command.ticket.refused = str(error)
+                command.ticket.is_open = False
+            else:
+                self.slots[symbol].refused(command.slot, str(error), self._clock.now_ns())
+            return
+        if command.ticket:
+            command.ticket.intent_id = intent_id
+            self._tickets[intent_id] = command.ticket
+        else:
+            self.slots[symbol].placed(command.slot, intent_id)
+
+    def _refused(self, error: ValidationError, symbol: str) -> None:
+        check = error.check if isinstance(error, RiskRefused) else "validity"
+        self.refusals[check] = self.refusals.get(check, 0) + 1
+        event = RiskLimit(self._clock.now_ns(), check, symbol, str(error))
+        self.bus.publish(event.topic, event)
+
+    def _on_order_event(self, event: OrderEvent) -> None:
+        if event.fill is not None:
+            moved = self.portfolio.apply(event.fill)
+            self.bus.publish(event.topic, event)
+            self.bus.publish(moved.topic, moved)
+        else:
+            self.bus.publish(event.topic, event)
+        self._pending.append(event)
+
+    async def _tell(self, event: OrderEvent) -> None:
+        intent = event.intent
+        ticket = self._tickets.get(intent.intent_id)
+        if ticket is not None:
+            if event.fill is not None:
+                ticket.filled += float(event.fill.qty)
+            if intent.phase.is_terminal:
+                ticket.is_open = False
+                del self._tickets[intent.intent_id]
+        if "slot" in intent.metadata:
+            self.slots[intent.order.symbol].on_order(event)
+        self._dirty[intent.order.symbol] = None
+        if event.fill is not None:
+            await self.call("on_fill", event.fill)
+        await self.call("on_order", event)
+
+    # -- the strategy's code ---------------------------------------------------------------------
+
+    async def call(self, hook: str, *args: Any) -> None:
+        function = self.hooks.get(hook)
+        if function is None:
+            return
+        result = self._guard(function, *args)
+        if inspect.isawaitable(result):
+            await self.finish(result)
+
+    async def finish(self, result: Awaitable[Any]) -> None:
+        """Await an asynchronous hook; what it raises names the user's file and line."""
+        try:
+            await result
+        except QuantError:
+            raise
+        except Exception as error:  # user code may raise anything
+            raise strategy_error(error, self.strategy) from error
+
+    def _guard(self, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return function(*args)
+        except QuantError:
+            raise
+        except Exception as error:  # user code may raise anything
+            raise strategy_error(error, self.strategy) from error
+
+    def _wake_all(self) -> None:
+        self._dirty.update(dict.fromkeys(self.markets))

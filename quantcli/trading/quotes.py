@@ -1,0 +1,317 @@
+"""From wishes to commands: what has to change so that one market's orders are what was wished.
+
+Level-triggered and pure: `converge` compares the whole wish with what the slots know and answers with
+the commands that are missing, none if nothing is.  It has no clock and sends nothing.
+
+    same name       moves the order, when it is off by more than its tolerance
+    new name        a new order                     no longer yielded   cancel
+    post-only wish that would trade at once         nothing is placed, tried again later
+    filled          refilled after the cooldown     refused, rejected   back off 1, 2, 4 … 60 s
+    cancelled by somebody else                      paused: people are not fought
+    outcome unknown                                 nothing is placed or moved until it is known
+
+What a wish means in numbers is `trading.aims`' business, what one slot knows of its order
+`trading.slot`'s, how orders live the kernel's.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from quantcli.clock import NS_PER_MS
+from quantcli.errors import StrategyError, ValidationError
+from quantcli.model.event import OrderEvent
+from quantcli.model.instrument import Side, SymbolMetadata, to_decimal
+from quantcli.model.order import OrderIntent, OrderState, OrderType, StandardOrder
+from quantcli.trading.aims import Aim, Aims
+from quantcli.trading.blame import yielding_line
+from quantcli.trading.slot import Slot, Stage
+from quantcli.trading.wishes import CancelOrder, Command, Hold, Keep, ModifyOrder, PlaceOrder, Wish
+
+_WISHES = (Keep, Hold)
+_RESTING, _SELL = Stage.RESTING, Side.SELL  # looked up once: an enum's members are slow to name
+
+# A post-only wish that would trade at once is looked at again after this long, should nothing happen.
+_RETRY_NS = 250 * NS_PER_MS
+# The kernel numbers the placements of an intent with eight bits; a slot takes a new intent in time.
+_MOVES_MAX = 200
+_FUZZ = 1e-6  # of a step: floats that miss the grid by less are on it
+
+
+class Slots:
+    """The slots of one market, and when they want to be looked at again."""
+
+    def __init__(self, instrument: SymbolMetadata, strategy_name: str) -> None:
+        self._aims = Aims(instrument)
+        self._strategy = strategy_name
+        self._is_spot = not instrument.symbol.is_futures
+        self._exact_tick = instrument.price_tick
+        self._tick = float(instrument.price_tick)
+        self._lot = float(instrument.lot)
+        self._slots: dict[str, Slot] = {}
+        self._round = 0
+        self._due: int | None = None
+        self._exact_position = Decimal(0)
+        self._position = 0.0
+
+    # -- the engine's side -----------------------------------------------------------------------
+
+    def converge(
+        self, wishes: Iterable[Wish], bid: float, ask: float, position: Decimal, now_ns: int
+    ) -> list[Command]:
+        """The commands that turn what is into what is wished.
+
+        `bid` and `ask` are 0 while unknown.  Raises `StrategyError`, naming the line of the yield, for
+        what is no wish or can never be one; nothing has changed then.
+        """
+        if position is not self._exact_position:
+            self._exact_position, self._position = position, float(position)
+        self._round += 1
+        self._due = None
+        seen = 0
+        work: list[tuple[Slot, Aim]] = []
+        for wish in self._iterable(wishes):
+            slot = self._slot_of(wish, wishes)
+            seen += 1
+            if isinstance(wish, Hold) or not self._rests(slot, wish):
+                work.append((slot, self._aim(wish, wishes, bid, ask)))
+        commands = self._drop_unseen(now_ns) if seen < len(self._slots) else []
+        for slot, aim in work:
+            command = self._act(slot, aim, now_ns)
+            if command is not None:
+                commands.append(command)
+        return commands
+
+    def on_order(self, event: OrderEvent) -> None:
+        """Learn from an event of a slot's order."""
+        slot = self._slots.get(event.intent.metadata.get("slot", ""))
+        if slot is not None:
+            slot.fold(event)
+
+    def placed(self, slot: str, intent_id: str) -> None:
+        """The kernel has accepted a slot's order."""
+        self._slots[slot].placed(intent_id)
+
+    def refused(self, slot: str, reason: str, now_ns: int) -> None:
+        """Risk or the kernel did not accept a slot's order: it backs off."""
+        found = self._slots[slot]
+        found.refused(reason, now_ns)
+        self._wake(found.not_before_ns)
+
+    def modify_refused(self, intent_id: str, reason: str, now_ns: int) -> None:
+        """Risk or the kernel did not accept the new terms of an order: it rests as it was."""
+        for slot in self._slots.values():
+            if slot.intent_id == intent_id:
+                self.refused(slot.name, reason, now_ns)
+
+    def adopt(self, intent: OrderIntent, state: OrderState | None, filled: Decimal) -> None:
+        """Take over a slot's open order from an earlier run: its last attempt, and what it has traded."""
+        name = intent.metadata["slot"]
+        self._slots.setdefault(name, Slot(name)).adopt(intent, state, filled)
+
+    def withdraw(self) -> list[Command]:
+        """Cancel every open order; what is held stays."""
+        return [
+            self._cancel(slot)
+            for slot in self._slots.values()
+            if slot.intent_id and slot.stage is not Stage.CANCELLING
+        ]
+
+    def next_due(self) -> int | None:
+        """When to ask again although nothing has happened; `None`: not before something does."""
+        return self._due
+
+    def status(self) -> dict[str, str]:
+        """Each slot's state in words."""
+        return {name: slot.status for name, slot in self._slots.items()}
+
+    # -- reading wishes --------------------------------------------------------------------------
+
+    def _iterable(self, wishes: Iterable[Wish]) -> Iterable[Wish]:
+        if hasattr(wishes, "__iter__"):
+            return wishes
+        raise StrategyError(
+            f"desired of {self._strategy} gave {wishes!r} instead of wishes",
+            why="it is to be a generator",
+            todo="yield each wish: yield keep.bid(…)",
+        )
+
+    def _slot_of(self, wish: Wish, wishes: Iterable[Wish]) -> Slot:
+        if not (isinstance(wish, _WISHES) and isinstance(wish.slot, str)):
+            error = ValidationError(f"{wish!r} is not a wish", todo="yield keep.bid(…) or m.hold(…)")
+            raise self._blamed(error, wishes)
+        slot = self._slots.get(wish.slot)
+        if slot is None:
+            slot = self._slots[wish.slot] = Slot(wish.slot)
+        elif slot.round == self._round:
+            error = ValidationError(f"two wishes are called {wish.slot!r}", todo="name them apart")
+            raise self._blamed(error, wishes)
+        slot.round = self._round
+        return slot
+
+    def _aim(self, wish: Wish, wishes: Iterable[Wish], bid: float, ask: float) -> Aim:
+        try:
+            return self._aims.read(wish, bid, ask)
+        except ValidationError as error:
+            raise self._blamed(error, wishes) from None
+
+    def _blamed(self, error: ValidationError, wishes: Iterable[Wish]) -> StrategyError:
+        line = yielding_line(wishes)
+        what = f"{line}: {error.what}" if line else error.what
+        return StrategyError(what, why=error.why or f"desired of {self._strategy} wishes it", todo=error.todo)
+
+    # -- comparing -------------------------------------------------------------------------------
+
+    def _rests(self, slot: Slot, wish: Keep) -> bool:
+        """The fast path: an order rests within tolerance of the wish.  `False` only means: look closer."""
+        if slot.stage is not _RESTING or wish.side is not slot.side or wish.post_only is not slot.post_only:
+            return False
+        price = wish.price
+        size = self._aims.quickly(wish.size, price)
+        if size is None or not isinstance(price, float):
+            return False
+        if self._is_spot and wish.side is _SELL:
+            size = min(size, self._room(slot))
+        more = size - slot.remaining
+        return (
+            abs(price - slot.price) <= (wish.tolerance + _FUZZ) * self._tick
+            and size > 0
+            # Rounded down to the lot, a wish up to one lot larger is the very same order.
+            and (abs(more) <= wish.size_tolerance * size or 0 <= more < self._lot * (1 - _FUZZ))
+        )
+
+    def _is_near(self, resting: StandardOrder, order: StandardOrder, wish: Keep, filled: Decimal) -> bool:
+        """The same question, of exact and rounded terms."""
+        if resting.price is None or order.price is None:
+            return False
+        ticks = float(abs(resting.price - order.price) / self._exact_tick)
+        change = float(abs(resting.quantity - order.quantity))
+        allowed = wish.size_tolerance * float(order.quantity - filled)
+        return ticks <= wish.tolerance + _FUZZ and change <= allowed
+
+    def _room(self, slot: Slot) -> float:
+        """What a spot sell in this slot may come to: the position, less what other slots are selling."""
+        room = self._position
+        for other in self._slots.values():
+            if other.side is _SELL and other is not slot:
+                room -= other.remaining
+        return room
+
+    def _exact_room(self, slot: Slot) -> Decimal:
+        others = (s for s in self._slots.values() if s.side is _SELL and s is not slot)
+        return self._exact_position - sum((to_decimal(s.remaining) for s in others), Decimal(0))
+
+    def _affordable(self, slot: Slot, wish: Keep, aim: Aim) -> Decimal:
+        """The quantity on the lot grid; on spot never more than is held, and 0 if that is too little."""
+        quantity = self._aims.lots(aim.size)
+        if quantity <= 0:
+            slot.reason = f"{wish.size} is less than one lot"
+        if not self._is_spot or wish.side is Side.BUY:
+            return quantity
+        room = self._exact_room(slot)
+        if quantity <= room:
+            return quantity
+        quantity = self._aims.lots(room)
+        return quantity if self._aims.is_enough(quantity, aim.price) else Decimal(0)
+
+    # -- acting ----------------------------------------------------------------------------------
+
+    def _act(self, slot: Slot, aim: Aim, now_ns: int) -> Command | None:
+        if slot.paused:
+            return None
+        if isinstance(aim.wish, Hold):
+            return self._reach(slot, aim.wish, aim, now_ns)
+        slot.cooldown_ns = aim.wish.cooldown_ns
+        if slot.stage is Stage.EMPTY:
+            return self._place(slot, aim.wish, aim, now_ns)
+        if slot.stage is Stage.RESTING:
+            return self._move(slot, aim.wish, aim, now_ns)
+        return None
+
+    def _place(self, slot: Slot, wish: Keep, aim: Aim, now_ns: int) -> Command | None:
+        if self._waits(slot.not_before_ns, now_ns) or self._holds_back(wish, aim, now_ns):
+            return None
+        quantity = self._affordable(slot, wish, aim)
+        if quantity <= 0:
+            return None
+        return self._placed_order(slot, self._aims.limit_order(wish, aim.price, quantity), now_ns)
+
+    def _move(self, slot: Slot, wish: Keep, aim: Aim, now_ns: int) -> Command | None:
+        resting = slot.order
+        if resting is None or wish.side is not slot.side or wish.post_only is not slot.post_only:
+            return self._cancel(slot)
+        quantity = self._affordable(slot, wish, aim)
+        left = resting.quantity - slot.filled
+        if quantity <= 0:
+            # What is left of an order may be too little for a new one, and still trade.
+            is_remnant = aim.size >= self._lot and left <= self._exact_room(slot)
+            return None if is_remnant else self._cancel(slot)
+        refills = quantity > left and slot.filled > 0
+        if refills and self._waits(slot.filled_ns + wish.cooldown_ns, now_ns):
+            quantity = left
+        order = self._aims.limit_order(wish, aim.price, slot.filled + quantity)
+        if self._is_near(resting, order, wish, slot.filled):
+            return None
+        earliest = max(slot.not_before_ns, slot.sent_ns + wish.min_rest_ns)
+        if self._waits(earliest, now_ns) or self._holds_back(wish, aim, now_ns):
+            return None
+        if slot.generation > _MOVES_MAX:
+            return self._cancel(slot)
+        slot.sent(order, now_ns)
+        return ModifyOrder(slot.intent_id, order)
+
+    def _reach(self, slot: Slot, wish: Hold, aim: Aim, now_ns: int) -> Command | None:
+        if slot.stage is Stage.RESTING and slot.order and slot.order.type is not OrderType.MARKET:
+            return self._cancel(slot)
+        mid, target = aim.price, aim.size
+        gap = target - self._position
+        is_far = abs(gap) > wish.tolerance * abs(target)
+        if slot.stage is not Stage.EMPTY or not mid or not is_far or not self._aims.is_enough(abs(gap), mid):
+            return None
+        if self._waits(slot.not_before_ns, now_ns):
+            return None
+        side = Side.BUY if gap > 0 else Side.SELL
+        exact = abs(to_decimal(target) - self._exact_position)
+        if self._is_spot and side is Side.SELL:
+            exact = min(exact, self._exact_room(slot))
+        quantity = self._aims.lots(exact)
+        if not self._aims.is_enough(quantity, mid):
+            return None
+        only_reduces = (
+            not self._is_spot and target * self._position >= 0 and abs(target) < abs(self._position)
+        )
+        order = self._aims.market_order(side, quantity, reduce_only=only_reduces)
+        return self._placed_order(slot, order, now_ns)
+
+    def _placed_order(self, slot: Slot, order: StandardOrder, now_ns: int) -> Command:
+        slot.sent(order, now_ns)
+        return PlaceOrder(order, {"strategy": self._strategy, "slot": slot.name}, slot=slot.name)
+
+    def _cancel(self, slot: Slot) -> Command:
+        slot.cancelling()
+        return CancelOrder(slot.intent_id)
+
+    def _drop_unseen(self, now_ns: int) -> list[Command]:
+        """Cancel what is no longer wished, and forget slots that have nothing left to remember."""
+        unseen = [s for s in self._slots.values() if s.round != self._round]
+        for slot in unseen:
+            if slot.stage is Stage.EMPTY and not slot.paused and slot.not_before_ns <= now_ns:
+                del self._slots[slot.name]
+        return [self._cancel(s) for s in unseen if s.stage is Stage.RESTING or s.stage is Stage.UNKNOWN]
+
+    # -- waiting ---------------------------------------------------------------------------------
+
+    def _waits(self, until_ns: int, now_ns: int) -> bool:
+        if now_ns >= until_ns:
+            return False
+        self._wake(until_ns)
+        return True
+
+    def _holds_back(self, wish: Keep, aim: Aim, now_ns: int) -> bool:
+        if not (wish.post_only and aim.crosses):
+            return False
+        self._wake(now_ns + _RETRY_NS)
+        return True
+
+    def _wake(self, at_ns: int) -> None:
+        if self._due is None or at_ns < self._due:
+            self._due = at_ns

@@ -1,0 +1,206 @@
+"""What is known of the one order behind a slot, and when the slot may act again.
+
+A slot has at most one open intent and at most one command on its way.  It learns what became of them
+from order events, each taken for what it shows and not for its place in a sequence, so that a missed or
+repeated event does no harm.  Which order a wish needs is `trading.quotes`' business.
+"""
+
+from decimal import Decimal
+from enum import Enum
+
+from quantcli.clock import NS_PER_S
+from quantcli.model.event import OrderEvent
+from quantcli.model.instrument import Side
+from quantcli.model.order import (
+    AttemptState,
+    IntentPhase,
+    OrderIntent,
+    OrderState,
+    OrderType,
+    StandardOrder,
+)
+
+_BACKOFF_MAX_S = 60
+_WANTED = frozenset({IntentPhase.PENDING, IntentPhase.ACTIVE})
+
+
+class Stage(Enum):
+    """Where a slot's order is."""
+
+    EMPTY = "empty"
+    SENT = "on its way"  # placed or moved, and not yet seen working on those terms
+    RESTING = "resting"
+    UNKNOWN = "unknown: the exchange has not answered"
+    CANCELLING = "being cancelled"
+
+
+class Slot:
+    """One slot of one market.
+
+    `order` holds the terms of the open intent, `filled` how much of its quantity has traded.  The floats
+    beside them (`price`, `remaining`) are what the fast path compares.  Nothing is placed or moved before
+    `not_before_ns`; a `paused` slot never acts again in this run.
+    """
+
+    __slots__ = (
+        "cooldown_ns",
+        "ended_id",
+        "failures",
+        "filled",
+        "filled_ns",
+        "generation",
+        "intent_id",
+        "name",
+        "not_before_ns",
+        "order",
+        "paused",
+        "post_only",
+        "price",
+        "reason",
+        "remaining",
+        "round",
+        "sent_ns",
+        "side",
+        "stage",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.paused = False
+        self.failures = 0
+        self.not_before_ns = 0
+        self.cooldown_ns = 0
+        self.ended_id = ""
+        self.reason = ""
+        self.round = 0
+        self.sent_ns = 0
+        self.filled_ns = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self.stage = Stage.EMPTY
+        self.intent_id = ""
+        self.generation = 0
+        self.order: StandardOrder | None = None
+        self.filled = Decimal(0)
+        self.side = Side.BUY
+        self.price = 0.0
+        self.remaining = 0.0
+        self.post_only = False
+
+    # -- what was asked for ----------------------------------------------------------------------
+
+    def sent(self, order: StandardOrder, now_ns: int) -> None:
+        """A command to place `order`, or to move to its terms, has been given."""
+        self.generation += 1
+        self.stage = Stage.SENT
+        self.sent_ns = now_ns
+        remaining = float(order.quantity - self.filled)
+        # Until the exchange has answered, old and new terms may both be working: the larger counts.
+        larger = max(self.remaining, remaining)
+        self._take_terms(order)
+        self.remaining = larger
+
+    def cancelling(self) -> None:
+        """A command to cancel has been given."""
+        self.stage = Stage.CANCELLING
+
+    def placed(self, intent_id: str) -> None:
+        """The kernel has accepted the wish under this id."""
+        if intent_id != self.ended_id:
+            self.intent_id = intent_id
+
+    def refused(self, reason: str, now_ns: int) -> None:
+        """A command was not accepted: what was open rests on, and the slot backs off."""
+        if self.intent_id:
+            self.stage = Stage.RESTING
+            self.generation -= 1
+        else:
+            self._clear()
+        self.back_off(reason, now_ns)
+
+    def back_off(self, reason: str, now_ns: int) -> None:
+        """Wait 1, 2, 4 … 60 s, and remember why."""
+        wait_s = min(2**self.failures, _BACKOFF_MAX_S)
+        self.failures += 1
+        self.not_before_ns = now_ns + wait_s * NS_PER_S
+        self.reason = reason
+
+    # -- what became of it -----------------------------------------------------------------------
+
+    def adopt(self, intent: OrderIntent, state: OrderState | None, filled: Decimal) -> None:
+        """Take over an open intent of an earlier run, its last attempt, and what it has traded in all."""
+        self.intent_id = intent.intent_id
+        self.generation = intent.generation
+        self.filled = filled
+        self.stage = Stage.SENT if intent.phase in _WANTED else Stage.CANCELLING
+        self._follow(intent, state)
+
+    def fold(self, event: OrderEvent) -> None:
+        """Learn from an order event; those of orders the slot no longer has teach nothing."""
+        intent = event.intent
+        if self.stage is Stage.EMPTY or intent.intent_id == self.ended_id:
+            return
+        if self.intent_id not in ("", intent.intent_id):
+            return
+        self.intent_id = intent.intent_id
+        if event.fill is not None:
+            self.filled += event.fill.qty
+            self.filled_ns = event.at_ns
+        if intent.phase.is_terminal:
+            self._end(event)
+        elif intent.generation >= self.generation:
+            self._follow(intent, event.state)
+
+    def _follow(self, intent: OrderIntent, state: OrderState | None) -> None:
+        self._take_terms(intent.order)
+        if self.stage is Stage.CANCELLING or state is None:
+            return
+        if state.state is AttemptState.AMBIGUOUS:
+            self.stage = Stage.UNKNOWN
+        elif (
+            state.state is AttemptState.LIVE
+            and state.generation == intent.generation
+            and intent.phase in _WANTED
+        ):
+            self.stage = Stage.RESTING
+            self.failures = 0
+            self.reason = ""
+        else:
+            self.stage = Stage.SENT
+
+    def _end(self, event: OrderEvent) -> None:
+        was_asked = self.stage is Stage.CANCELLING
+        is_market = self.order is not None and self.order.type is OrderType.MARKET
+        self.ended_id = event.intent.intent_id
+        self._clear()
+        reason = event.reason or event.intent.reason
+        match event.intent.phase:
+            case IntentPhase.SATISFIED:
+                self.failures = 0
+                self.reason = ""
+                if not is_market:
+                    self.not_before_ns = event.at_ns + self.cooldown_ns
+            case IntentPhase.CANCELED if was_asked:
+                pass
+            case IntentPhase.CANCELED:
+                self.paused = True
+                self.reason = reason or "cancelled outside the strategy"
+            case _:
+                self.back_off(reason or event.kind.value, event.at_ns)
+
+    def _take_terms(self, order: StandardOrder) -> None:
+        self.order = order
+        self.side = order.side
+        self.price = float(order.price) if order.price is not None else 0.0
+        self.remaining = float(order.quantity - self.filled)
+        self.post_only = order.type is OrderType.LIMIT_MAKER
+
+    @property
+    def status(self) -> str:
+        """Its state in words."""
+        if self.paused:
+            return f"paused: {self.reason}"
+        if self.reason:
+            return f"waiting: {self.reason}"
+        return self.stage.value

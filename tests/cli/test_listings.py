@@ -1,0 +1,276 @@
+"""The listings on a real state database, through the entry point of the executable."""
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from quantcli.model.instrument import Side
+from quantcli.store.sqlite import SQLiteStore
+
+ORDER_KEYS = {
+    "intent_id",
+    "client_order_id",
+    "exchange_order_id",
+    "symbol",
+    "side",
+    "phase",
+    "status",
+    "qty",
+    "price",
+    "filled",
+    "condition",
+}
+
+
+@pytest.fixture
+def listed(quant, project):
+    """Runs `quant WORDS… -o json` and gives what it said."""
+
+    def run(*words: str, code: int = 0) -> dict:
+        said = quant(*words, "-o", "json")
+        assert said.stderr == ""
+        assert said.returncode == code
+        return json.loads(said.stdout)
+
+    return run
+
+
+def test_open_orders_are_listed_with_the_promised_keys(listed):
+    found = listed("orders")
+    assert (found["api"], found["kind"], found["stale"]) == ("quant/v1", "OrderList", True)
+    assert found["as_of"] == "2025-11-20T09:14:22.000Z"
+    assert [item["intent_id"][-1] for item in found["items"]] == list("12345")
+    assert all(set(item) >= ORDER_KEYS for item in found["items"])
+    partial = found["items"][3]
+    assert (partial["qty"], partial["price"], partial["filled"]) == ("0.04", "64200", "0.01")
+    assert (partial["side"], partial["phase"], partial["status"]) == ("buy", "ACTIVE", "PARTIALLY_FILLED")
+    assert partial["condition"] == "InSync"
+    unknown = found["items"][4]
+    assert (unknown["status"], unknown["condition"]) == ("UNKNOWN", "Uncertain")
+    assert (unknown["price"], unknown["exchange_order_id"]) == (None, None)
+
+
+def test_list_is_what_orders_means(listed):
+    assert listed("orders") == listed("orders", "list")
+    assert listed("orders", "--all") == listed("orders", "list", "--all")
+
+
+def test_settled_ones_only_when_asked_for(listed):
+    assert len(listed("orders")["items"]) == 5
+    assert len(listed("orders", "--all")["items"]) == 6
+    assert listed("orders", "--symbol", "ETH/USDT")["items"] == []
+
+
+def test_people_see_want_beside_have_with_the_state_as_a_character(quant, project):
+    lines = quant("orders", "--all").stdout.splitlines()
+    assert [line[0] for line in lines[1:7]] == ["=", "~", "+", "/", "!", "="]
+    assert re.split(r"  +", lines[2])[2:] == [
+        "sell 0.01 @ 64212.9",
+        "sell 0.01 @ 64213.4",
+        "px +0.5",
+        "18s",
+        "0002",
+    ]
+    assert lines[5].split()[-6:] == ["?", "outcome", "unknown", "asking", "15s", "0005"]
+    assert lines[7].startswith(
+        "6 orders, 2 in sync, 1 differ, 1 missing, 1 partly filled, 1 unknown. mm is not"
+    )
+
+
+@pytest.mark.parametrize("name", ["ab000000000000000004", "0004", "04"])
+def test_an_order_is_shown_by_any_end_of_its_id_that_is_its_own(quant, project, name):
+    said = quant("orders", "show", name).stdout
+    assert said.startswith("/ BTC/USDT deep   intent ab000000000000000004   ACTIVE   generation 1, tried 1\n")
+    assert "want     buy 0.04 @ 64200  LIMIT GTC\n" in said
+    assert "have     buy 0.04 @ 64200; 0.01 of 0.04 filled\n" in said
+    assert "because  strategy TouchMaker\n" in said
+    events = [line.split("  ", 2)[2] for line in said.split("events", 1)[1].splitlines()[1:]]
+    assert events == [
+        "wanted",
+        "attempt 1 written, then sent: buy 0.04 @ 64200 as c0000041",
+        "filled 0.01 @ 64200, maker, fee 0.1 USDT (trade 1)",
+        "attempt 1 seen by the exchange: LIVE, PARTIALLY_FILLED, filled 0.01",
+    ]
+
+
+def test_what_is_shown_is_there_for_programs_too(listed):
+    found = listed("orders", "show", "0006")
+    assert (found["kind"], found["phase"], found["filled"]) == ("Order", "SATISFIED", "0.02")
+    assert [(each["attempt"], each["status"]) for each in found["attempts"]] == [(1, "FILLED")]
+    assert [each["fee_asset"] for each in found["fills"]] == ["BTC", "BNB"]
+    assert found["timeline"][0]["what"] == "wanted"
+    assert found["metadata"] == {"strategy": "TouchMaker", "slot": "bid"}
+
+
+def test_an_id_that_names_several_orders_lists_them(quant, project):
+    said = quant("orders", "show", "ab0")
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("error: 'ab0' could be 6 orders\n  why   ab000000000000000001\n")
+
+
+def test_an_id_that_names_none_is_not_found(quant, project):
+    said = quant("orders", "why", "0007")
+    assert (said.returncode, said.stdout) == (7, "")
+    assert "quant orders --all --name mm" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "means", "next_"),
+    [
+        ("0001", "working on the exchange", "nothing, unless something happens"),
+        ("0002", "working on the exchange", "cancel: no longer wanted as it is"),
+        ("0003", "nothing of it is on the exchange", "place: wanted, and nothing is working"),
+        ("0005", "perhaps on the exchange, perhaps not: nobody has answered", "lookup: nobody knows"),
+        ("0006", "settled: satisfied", "nothing, unless something happens"),
+    ],
+)
+def test_why_says_the_state_and_what_comes_next(quant, project, name, means, next_):
+    said = quant("orders", "why", name)
+    assert said.returncode == 0
+    assert f"is       {means}\n" in said.stdout
+    assert f"next     {next_}" in said.stdout
+
+
+def test_why_names_when_it_looks_again(listed):
+    found = listed("orders", "why", "0001")
+    assert (found["kind"], found["condition"], found["next"]) == ("OrderReason", "InSync", [])
+    assert found["look_again_at_ns"] == 1_763_630_062_000_000_000 + 30_000_000_000
+
+
+def test_fills_come_newest_first_and_no_more_than_asked(listed):
+    assert [item["trade_id"] for item in listed("fills")["items"]] == ["3", "2", "1"]
+    [newest] = listed("fills", "--limit", "1")["items"]
+    assert (newest["side"], newest["qty"], newest["price"]) == ("buy", "0.005", "64199")
+
+
+def test_positions_add_the_fills_up_with_their_fees(listed):
+    [position] = listed("positions")["items"]
+    # 0.01 + 0.015 + 0.005 bought, 0.000015 BTC of it paid as fee, worth 0.962985 USDT.
+    assert (position["symbol"], position["side"], position["qty"]) == ("BTC/USDT", "long", "0.029985")
+    assert (position["fees"], position["currency"]) == ("1.062985", "USDT")
+    assert position["other_fees"] == {"BNB": "0.001"}
+
+
+def test_a_plan_names_each_difference_and_leaves_with_6(quant, listed):
+    found = listed("reconcile", "--plan", code=6)
+    assert found["kind"] == "ReconcilePlan"
+    assert [(item["action"], item["intent_id"][-1]) for item in found["items"]] == [
+        ("cancel", "2"),
+        ("place", "3"),
+        ("lookup", "5"),
+    ]
+    assert all(set(item) == {"action", "symbol", "intent_id", "why"} for item in found["items"])
+    assert listed("reconcile", "--check", code=6) == found
+    said = quant("reconcile", "--plan")
+    assert [line[:10].rstrip() for line in said.stdout.splitlines()[1:4]] == [
+        "x cancel",
+        "+ place",
+        "! lookup",
+    ]
+    assert said.stdout.endswith("nothing was sent\n")
+    assert quant("reconcile").stdout.startswith("5 open, 3 differ. mm is not running")
+
+
+def test_where_nothing_differs_reconcile_leaves_with_0(quant, project, add_bot):
+    add_bot("calm")
+    said = quant("reconcile", "--check", "--name", "calm")
+    assert (said.returncode, said.stdout.split(".")[0]) == (0, "0 open, nothing differs")
+
+
+def test_an_open_order_without_a_wish_is_a_difference(quant, add_bot, stray):
+    add_bot("odd", [stray])
+    said = quant("reconcile", "--check", "-o", "json")
+    assert said.returncode == 6
+    [item] = json.loads(said.stdout)["items"]
+    assert (item["action"], item["intent_id"]) == ("wait", stray.intent_id)
+    assert "its wish is lost" in item["why"]
+
+
+@pytest.mark.parametrize("verb", ["orders", "positions", "fills", "reconcile"])
+def test_without_a_database_there_is_a_remedy(quant, verb):
+    said = quant(verb)
+    assert (said.returncode, said.stdout) == (7, "")
+    assert "error: no bot has run here yet\n" in said.stderr
+    assert "quant trade --paper" in said.stderr
+
+
+def test_of_several_bots_one_must_be_named(quant, project, add_bot):
+    add_bot("other")
+    said = quant("orders")
+    assert said.returncode == 2
+    assert "they are mm, other" in said.stderr
+    assert quant("orders", "--name", "other").stdout.startswith("0 orders. other is not running")
+    assert quant("orders", "--name", "third").returncode == 7
+
+
+def test_a_file_that_is_no_database_is_refused(quant, project):
+    (project / ".quant" / "mm.db").write_bytes(b"not a database, but long enough to be one" * 100)
+    said = quant("orders")
+    assert said.returncode == 1
+    assert "is not a state database" in said.stderr
+
+
+def test_the_project_is_found_from_below(quant, project):
+    below = project / "a" / "b"
+    below.mkdir(parents=True)
+    assert quant("orders", cwd=below).stdout == quant("orders").stdout
+
+
+def test_while_the_bot_runs_a_listing_is_not_stale(program, project):
+    async def list_while_open() -> subprocess.CompletedProcess[str]:
+        store = SQLiteStore(project / ".quant" / "mm.db")
+        await store.open()
+        try:
+            return await asyncio.to_thread(program, "orders", "-o", "json")
+        finally:
+            await store.close()
+
+    found = json.loads(asyncio.run(list_while_open()).stdout)
+    assert found["stale"] is False
+    assert found["as_of"][:4] >= "2026"
+    assert len(found["items"]) == 5
+
+
+def test_halt_outlives_the_command_and_resume_ends_it(quant, project):
+    assert quant("halt", "--reason", "fat finger").stdout == "mm is halted: fat finger\n"
+    assert (project / ".quant" / "mm.halt").exists()
+    found = json.loads(quant("halt", "--reason", "again", "-o", "json").stdout)
+    assert (found["kind"], found["level"], found["reason"]) == ("HaltState", "HALT_NEW", "fat finger")
+    assert quant("resume").stdout == "mm may send orders\n"
+    assert not (project / ".quant" / "mm.halt").exists()
+
+
+def test_a_bot_that_does_not_exist_cannot_be_halted_by_mistake(quant, project):
+    assert quant("halt", "--name", "mn", "--reason", "typo").returncode == 7
+
+
+@pytest.mark.parametrize(
+    "words", [("orders", "-o", "json"), ("orders", "--help"), ("positions",), ("fills",)]
+)
+def test_a_listing_imports_nothing_heavy(modules_after, project, words):
+    heavy = {"ccxt", "pyarrow", "numpy", "textual", "pandas", "rich", "talipp", "plotext"}
+    assert modules_after(*words) & heavy == set()
+
+
+def test_a_listing_starts_in_a_blink(project):
+    before = os.times()
+    script = (
+        "import sys; from quantcli.cli.app import main; sys.argv = ['quant', 'orders', '-o', 'json']; main()"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=project, check=True, capture_output=True)
+    spent = os.times().children_user - before.children_user
+    # Processor time, because others may use the machine: 0.2 s, of which half is Python's own start.
+    assert spent < 0.6
+
+
+def test_a_short_sale_is_a_short_position(quant, add_bot, sale):
+    add_bot("bear", sale)
+    [position] = json.loads(quant("positions", "-o", "json").stdout)["items"]
+    assert (position["side"], position["qty"]) == ("short", "-0.5")
+    assert sale[0].order.side is Side.SELL
+    assert quant("positions").stdout.splitlines()[1].split()[1:3] == ["short", "0.5"]

@@ -1,0 +1,254 @@
+"""By columns or one by one: the exchange says the same."""
+
+import gzip
+import json
+from decimal import Decimal
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from quantcli.clock import VirtualClock
+from quantcli.codecs.binance import BinanceCodec
+from quantcli.model.instrument import Side, Symbol, SymbolMetadata, round_price
+from quantcli.model.market import AggTrade, Bar, BookUpdate, Ticker, Trade
+from quantcli.model.order import Cancel, Lookup, Observation, OrderType, Place, StandardOrder, TimeInForce
+from quantcli.simulation.exchange import SimulatedExchange
+from quantcli.simulation.fees import Fees
+from quantcli.simulation.latency import Latency
+from quantcli.simulation.matching import QueueModel
+
+FEES = Fees(Decimal("-0.0001"), Decimal("0.0004"))
+
+
+def row_numbers(kinds: list[str], markets: int) -> st.SearchStrategy[Any]:
+    """(kind, which market, nanoseconds since the row before, ticks, ticks, lots, lots, side)"""
+    return st.tuples(
+        st.sampled_from(kinds),
+        st.integers(0, markets - 1),
+        st.sampled_from([0, 0, 1, 3]),
+        st.integers(97, 103),
+        st.integers(0, 2),
+        st.integers(0, 40),
+        st.integers(0, 40),
+        st.integers(0, 2),
+    )
+
+
+MIXED = ["quote", "quote", "trade", "trade", "agg", "diff", "snapshot", "gap", "bar"]
+BOOK = ["diff", "diff", "diff", "diff", "trade", "quote"]
+START = [("snapshot", 0, 1, 99, 2, 20, 30, 0), ("quote", 0, 1, 103, 1, 20, 30, 0)]
+
+row_lists = st.one_of(
+    st.lists(row_numbers(MIXED, 2), min_size=1, max_size=120),
+    st.lists(row_numbers(BOOK, 1), min_size=20, max_size=120).map(lambda rows: START + rows),
+)
+
+# (row, what, which market or order, side, ticks, lots, flavour)
+request_numbers = st.tuples(
+    st.integers(0, 120),
+    st.sampled_from(["place", "place", "place", "cancel", "lookup"]),
+    st.integers(0, 11),
+    st.sampled_from(list(Side)),
+    st.integers(96, 104),
+    st.integers(1, 60),
+    st.sampled_from(
+        ["limit", "limit", "limit", "market", "maker", "ioc", "fok", "stop", "stop_limit", "gtd", "reduce"]
+    ),
+)
+
+
+def build_rows(numbers: Any, metas: Any) -> list[Any]:
+    rows: list[Any] = []
+    local_ns, seq, last_ids = 100, 0, [10, 10]
+    for kind, which, wait, ticks, more, size, size2, side in numbers:
+        meta = metas[which]
+        tick, lot = float(meta.price_tick), float(meta.lot)
+        local_ns += wait
+        seq += side  # sequence numbers tie, as those of two connections may
+        price, stamp = round(ticks * tick, 1), (meta.symbol.name, 0, local_ns, seq)
+        other = round((ticks + more) * tick, 1)
+        if kind == "quote":
+            empty = size == 40
+            rows.append(
+                Ticker(
+                    *stamp, 0.0 if empty else price, size * lot, other if size2 < 40 else 0.0, size2 * lot, 0
+                )
+            )
+        elif kind == "trade":
+            rows.append(Trade(*stamp, price, size * lot, side, 0))
+        elif kind == "agg":
+            rows.append(AggTrade(*stamp, price, size * lot, side, 0, 0, 0))
+        elif kind == "bar":
+            rows.append(Bar(*stamp, 0, 1, price, price, price, price, 0.0, 0.0, 0, True))
+        else:
+            last_ids[which] += 2 if kind == "gap" else 1
+            last_id = last_ids[which]
+            bids = [(price, size * lot), (round(price - tick, 1), size2 * lot)]
+            asks = [(round(other + tick, 1), size2 * lot), (round(other + 2 * tick, 1), 5 * lot)]
+            rows.append(BookUpdate(*stamp, kind == "snapshot", last_id, last_id, 0, bids, asks))
+    return rows
+
+
+def build_order(meta: Any, numbers: Any) -> StandardOrder:
+    row, _, _, side, ticks, lots, flavour = numbers
+    price, qty = ticks * meta.price_tick, lots * meta.lot
+    kind = {
+        "market": OrderType.MARKET,
+        "maker": OrderType.LIMIT_MAKER,
+        "ioc": OrderType.IMMEDIATE_OR_CANCEL,
+        "fok": OrderType.FILL_OR_KILL,
+        "stop": OrderType.STOP_MARKET,
+        "stop_limit": OrderType.STOP_LIMIT,
+    }.get(flavour, OrderType.LIMIT)
+    return StandardOrder(
+        meta.symbol.name,
+        side,
+        kind,
+        qty,
+        price=None if flavour in {"market", "stop"} else price,
+        stop_price=price if flavour in {"stop", "stop_limit"} else None,
+        time_in_force=TimeInForce.GTD if flavour == "gtd" else TimeInForce.GTC,
+        reduce_only=flavour == "reduce" and meta.symbol.is_futures,
+        expire_ns=150 + row if flavour == "gtd" else None,
+    )
+
+
+def build_script(requests: Any, metas: Any) -> dict[int, list[Any]]:
+    script: dict[int, list[Any]] = {}
+    for i, numbers in enumerate(requests):
+        row, what, which, *_ = numbers
+        if what == "place":
+            order = build_order(metas[which % 2], numbers)
+            request: Any = Place(f"o{which}", order, 2**62)
+        else:
+            name = metas[i % 2].symbol.name
+            request = Cancel(f"o{which}", name) if what == "cancel" else Lookup(f"o{which}", name)
+        script.setdefault(row, []).append(request)
+    return script
+
+
+def outcome(
+    play: Any,
+    queue: QueueModel,
+    latency: Latency,
+    metas: Any,
+    chunks: Any,
+    script: Any,
+    cash: Decimal = Decimal(50),
+) -> Any:
+    clock = VirtualClock()
+    exchange = SimulatedExchange(
+        "binance",
+        {meta.symbol.name: meta for meta in metas},
+        {"USDT": cash, "BTC": Decimal("0.5"), "NEXO": Decimal(100_000)},
+        FEES,
+        latency,
+        queue,
+        7,
+        clock,
+    )
+    reports = play(exchange, clock, chunks, script)
+    return reports, exchange.balances(), exchange.open_orders(), exchange.queue_mattered
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    numbers=row_lists,
+    requests=st.lists(request_numbers, max_size=25),
+    queue=st.sampled_from(list(QueueModel)),
+    latency=st.builds(Latency, st.sampled_from([0, 2, 9]), st.sampled_from([0, 3]), st.booleans()),
+    cut=st.integers(1, 119),
+)
+def test_random_markets_and_orders_give_the_same_reports(
+    numbers: Any,
+    requests: Any,
+    queue: QueueModel,
+    latency: Latency,
+    cut: int,
+    spot: Any,
+    perp: Any,
+    chunk: Any,
+    play_events: Any,
+    play_columns: Any,
+) -> None:
+    metas = (spot, perp)
+    _, rows = chunk(build_rows(numbers, metas))
+    chunks = [chunk(part) for part in (rows[:cut], rows[cut:]) if part]
+    script = build_script(requests, metas)
+    one_by_one = outcome(play_events, queue, latency, metas, chunks, script)
+    by_columns = outcome(play_columns, queue, latency, metas, chunks, script)
+    assert by_columns == one_by_one
+
+
+def test_the_property_is_not_empty(spot: Any, perp: Any, chunk: Any, play_columns: Any) -> None:
+    """The generated orders do trade as makers and as takers."""
+    numbers = [("quote", 0, 1, 100, 1, 10, 10, 1), ("trade", 0, 1, 99, 0, 5, 0, 2)] * 5
+    requests = [
+        (0, "place", 0, Side.BUY, 100, 20, "limit"),
+        (2, "place", 2, Side.BUY, 104, 5, "limit"),
+    ]
+    chunks = [chunk(build_rows(numbers, (spot, perp)))]
+    reports, *_ = outcome(
+        play_columns, QueueModel.VOLUME, Latency(), (spot, perp), chunks, build_script(requests, (spot, perp))
+    )
+    fills = [fill for report in reports if isinstance(report, Observation) for fill in report.fills]
+    assert {fill.is_maker for fill in fills} == {True, False}
+
+
+def read_capture(name: str, records: int) -> list[Any]:
+    """The first events of a recorded spot capture."""
+    path = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "binance" / name
+    codec = BinanceCodec("spot", default_symbol="NEXOUSDT")
+    rows: list[Any] = []
+    with gzip.open(path, "rt") as lines:
+        for seq, line in enumerate(islice(lines, records)):
+            record = json.loads(line)
+            if record["k"] in {"recv", "http"}:
+                decode = codec.decode if record["k"] == "recv" else partial(codec.decode_http, "")
+                if event := decode(record["d"], record["ts"], seq).event:
+                    rows.append(event)
+    return rows
+
+
+def make_a_market(rows: list[Any], meta: Any) -> dict[int, list[Any]]:
+    """Orders around the touch and deeper, replaced after a while; now and then one that takes."""
+    script: dict[int, list[Any]] = {}
+    quote, name = None, meta.symbol.name
+    for i, row in enumerate(rows):
+        quote = row if isinstance(row, Ticker) else quote
+        if quote is None or i % 60:
+            continue
+        n = i // 60
+        side = Side(1 + n % 2)
+        ticks = (n // 2) % 6 - 1 if n % 11 else -30
+        near = quote.bid if side is Side.BUY else quote.ask
+        price = round_price(near, side, meta.price_tick) - side.sign * ticks * meta.price_tick
+        order = StandardOrder(name, side, OrderType.LIMIT, Decimal(1 + n % 400), price)
+        script[i] = [Cancel(f"o{n - 14}", name), Place(f"o{n}", order, 2**62)]
+    return script
+
+
+@pytest.mark.parametrize("queue", list(QueueModel))
+def test_a_recorded_market_gives_the_same_reports(
+    queue: QueueModel, chunk: Any, play_events: Any, play_columns: Any
+) -> None:
+    meta = SymbolMetadata(
+        Symbol.parse("NEXO/USDT"), "binance", "NEXOUSDT", price_tick=Decimal("0.001"), lot=Decimal("0.01")
+    )
+    rows = read_capture("spot_nexousdt_20240723-24.capture.jsonl.gz", 20_000)
+    chunks = [chunk(rows[i : i + 6000]) for i in range(0, len(rows), 6000)]
+    script = make_a_market(rows, meta)
+    latency = Latency(40_000_000, 15_000_000, jitter=True)
+    one_by_one, by_columns = (
+        outcome(play, queue, latency, [meta], chunks, script, Decimal(100_000))
+        for play in (play_events, play_columns)
+    )
+    assert by_columns == one_by_one
+    fills = [fill for report in by_columns[0] if isinstance(report, Observation) for fill in report.fills]
+    assert len({fill.client_order_id for fill in fills if fill.is_maker}) > 10
+    assert by_columns[3]
