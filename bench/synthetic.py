@@ -3,9 +3,14 @@
 Half of the events are trades, half quotes.  The same seed gives the same events on every machine.
 """
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
+
+from quantcli.model.instrument import Symbol, SymbolMetadata
+from quantcli.model.market import Ticker, Trade
+from quantcli.recording.writer import Writer
 
 TICK, LOT = 0.01, 0.00001
 START_NS = 1_700_000_000_000_000_000
@@ -36,6 +41,25 @@ def columns(events: int, seed: int = 7) -> dict[str, np.ndarray]:
     }
 
 
-def write(path: Path, events: int) -> None:
+def write_arrays(path: Path, events: int) -> None:
     """Save the columns where the peer can read them."""
     np.savez(path, **columns(events))
+
+
+def write_recording(root: Path, events: int) -> None:
+    """Record the same events as `quant` would."""
+    c = columns(events)
+    meta = SymbolMetadata(
+        Symbol("BTC", "USDT"), "binance", "BTCUSDT", Decimal("0.01"), Decimal("0.00001"), Decimal("0.00001")
+    )
+    trades = zip(*(c[f"trade_{n}"].tolist() for n in ("ns", "price", "size", "side")), strict=True)
+    names = ("ns", "bid", "bid_size", "ask", "ask_size")
+    quotes = zip(*(c[f"quote_{n}"].tolist() for n in names), strict=True)
+    with Writer(root, "binance", {"source": f"synthetic, {events} events, seed 7"}) as writer:
+        writer.instruments([meta])
+        for number, (quote, trade) in enumerate(zip(quotes, trades, strict=True)):
+            at, *top = quote
+            writer.append(Ticker("BTC/USDT", at, at, 2 * number, *top, number))
+            at, *printed = trade
+            writer.append(Trade("BTC/USDT", at, at, 2 * number + 1, *printed, number))
+        writer.close()

@@ -29,9 +29,9 @@ PURE = re.compile(
     r"|quantcli/kernel/(core|reconcile|lifecycle|groups|workqueue|identity)\.py"
 )
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}
-# Where the machine's time may be read, and who may catch everything: shells, and callers of user code.
+# Where the machine's time may be read, and where errors of every kind may end.
 READS_TIME = re.compile(r"quantcli/(clock\.py|runtime/|cli/)|bench/")
-ENDS_ERRORS = re.compile(r"quantcli/(runtime/|cli/app\.py|kernel/shell\.py|trading/(loader|engine)\.py)|bench/")
+ENDS_ERRORS = re.compile(r"quantcli/(runtime/|cli/app\.py|kernel/(api|shell)\.py|store/writer\.py)|bench/")
 WALL_CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),
@@ -100,15 +100,14 @@ def impurity(path: str, tree: ast.Module, text: str) -> Iterator[str]:
             yield f"{path}:{node.lineno}: only the simulation rolls dice, and those are seeded"
 
 
-def caught_everything(path: str, tree: ast.Module, text: str) -> Iterator[str]:
+def swallowed_errors(path: str, tree: ast.Module, text: str) -> Iterator[str]:
     if ENDS_ERRORS.match(path):
         return
     for node in ast.walk(tree):
-        if isinstance(node, ast.ExceptHandler) and (
-            node.type is None
-            or (isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"})
-        ):
-            yield f"{path}:{node.lineno}: only shells catch everything"
+        if isinstance(node, ast.ExceptHandler) and not isinstance(node.body[-1], ast.Raise):
+            kinds = [kind.id for kind in ast.walk(node.type or ast.Name("")) if isinstance(kind, ast.Name)]
+            if {"", "Exception", "BaseException"} & set(kinds):
+                yield f"{path}:{node.lineno}: only shells end every error; others raise it on"
 
 
 def mocks(path: str, tree: ast.Module, text: str) -> Iterator[str]:
@@ -147,7 +146,8 @@ OFFENDERS: list[tuple[Rule, str, str]] = [
     (impurity, "quantcli/trading/a.py", "import datetime\nnow = datetime.now()\n"),
     (impurity, "quantcli/trading/a.py", "import random\ndice = random.Random(1)\n"),
     (impurity, "quantcli/simulation/a.py", "import random\nx = random.random()\n"),
-    (caught_everything, "quantcli/trading/a.py", "try:\n    f()\nexcept Exception:\n    pass\n"),
+    (swallowed_errors, "quantcli/trading/a.py", "try:\n    f()\nexcept Exception:\n    pass\n"),
+    (swallowed_errors, "quantcli/trading/a.py", "try:\n    f()\nexcept:\n    pass\n"),
     (mocks, "tests/a.py", "from unittest import mock\n"),
     (mocks, "tests/a.py", "import unittest.mock\n"),
 ]
@@ -164,14 +164,19 @@ def test_a_rule_sees_its_offender(rule, path, text):
         (impurity, "quantcli/simulation/a.py", "import random\ndice = random.Random(1)\n"),
         (impurity, "quantcli/clock.py", "import time\nnow = time.time_ns()\n"),
         (asynchrony, "quantcli/kernel/shell.py", "async def run(): ...\n"),
-        (caught_everything, "quantcli/cli/app.py", "try:\n    f()\nexcept Exception:\n    pass\n"),
+        (
+            swallowed_errors,
+            "quantcli/trading/a.py",
+            "try:\n    f()\nexcept Exception:\n    raise E from None\n",
+        ),
+        (swallowed_errors, "quantcli/cli/app.py", "try:\n    f()\nexcept Exception:\n    pass\n"),
     ],
 )
 def test_a_rule_spares_whom_it_allows(rule, path, text):
     assert not list(rule(path, ast.parse(text), text))
 
 
-@pytest.mark.parametrize("rule", [long_parts, missing_docstring, banned_names, impurity, caught_everything])
+@pytest.mark.parametrize("rule", [long_parts, missing_docstring, banned_names, impurity, swallowed_errors])
 def test_the_sources_keep_the_rule(rule):
     assert offences(rule, SOURCES) == []
 

@@ -18,6 +18,8 @@ from typer.main import get_command
 from quantcli.cli.output import explain, note
 from quantcli.errors import QuantError, UsageError
 
+_DEBUG = "QUANT_DEBUG"
+
 
 class Verb(NamedTuple):
     """Where a verb lives: module and attribute, and its line in `quant --help`."""
@@ -81,16 +83,17 @@ app = typer.Typer(
 def root(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
-    debug: Annotated[
-        bool, typer.Option("--debug", envvar="QUANT_DEBUG", help="Show tracebacks of errors.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Show tracebacks of errors.")] = False,
 ) -> None:
     """A strategy says which orders should exist; the kernel makes the exchange agree."""
+    if debug:
+        os.environ[_DEBUG] = "1"
     if version:
         from quantcli.cli.version import installed
 
         typer.echo(f"quant {installed('quantcli')}")
-    elif ctx.invoked_subcommand is None:
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
 
@@ -112,10 +115,9 @@ def main() -> NoReturn:
 
 def tell(error: Exception) -> int:
     """Explain an error on stderr; the exit code it asks for."""
-    debug = "--debug" in sys.argv or bool(os.environ.get("QUANT_DEBUG"))
     if isinstance(error, typer.TyperException):
         error = _as_usage_error(error)
-    if debug:
+    if os.environ.get(_DEBUG, "0") != "0":
         note("".join(traceback.format_exception(error)).rstrip())
     if isinstance(error, QuantError):
         note(explain(error))

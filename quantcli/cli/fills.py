@@ -1,5 +1,6 @@
 """`quant fills`: what was executed, as the exchange told it."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -28,7 +29,7 @@ def fill_item(fill: Fill) -> dict[str, Any]:
     return {name: getattr(fill, name) for name in fill.__struct_fields__} | {"side": fill.side.name.lower()}
 
 
-def _table(state: Remembered, fills: list[Fill]) -> str:
+def _table(state: Remembered, fills: Sequence[Fill]) -> str:
     rows = [
         (
             timestamp(fill.exchange_ns),

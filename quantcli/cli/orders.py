@@ -46,8 +46,8 @@ def list_orders(
     symbol: Annotated[str | None, typer.Option("--symbol", help="Only this market.")] = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """List orders: = in sync, ~ differs, + missing, x too much, / partly filled, ! unknown."""
-    state = remembered(name)
+    """List orders: = in sync, ~ differs, + missing, x not wanted, / partly filled, ! unknown."""
+    state = remembered(name, settled=every)
     listed = [
         wanted
         for wanted in state.wanted
@@ -61,7 +61,7 @@ def list_orders(
 @group.command("show")
 def show(intent_id: OrderArgument, name: NameOption = None, output: OutputOption = Output.TABLE) -> None:
     """Show one order: what is wanted, what the exchange has, and how that came about."""
-    state = remembered(name)
+    state = remembered(name, settled=True)
     wanted = state.find(intent_id)
     found = document("Order", item(wanted)) | {
         "metadata": wanted.intent.metadata,
@@ -75,7 +75,7 @@ def show(intent_id: OrderArgument, name: NameOption = None, output: OutputOption
 @group.command("why")
 def why(intent_id: OrderArgument, name: NameOption = None, output: OutputOption = Output.TABLE) -> None:
     """Say what state an order is in, what it waits for, and what happens next."""
-    state = remembered(name)
+    state = remembered(name, settled=True)
     wanted = state.find(intent_id)
     decision = decide(wanted.intent, wanted.attempts, state.changed_ns, Policy())
     found = document(
@@ -93,7 +93,6 @@ def why(intent_id: OrderArgument, name: NameOption = None, output: OutputOption 
 
 
 def _table(state: Remembered, listed: list[Wanted]) -> str:
-    now_ns = state.as_of_ns
     rows = [
         (
             f"{drift(wanted).mark} {wanted.intent.order.symbol}",
@@ -101,7 +100,7 @@ def _table(state: Remembered, listed: list[Wanted]) -> str:
             terms(wanted.intent.order),
             standing(wanted),
             drift(wanted).words,
-            age(wanted.intent.created_ns, now_ns),
+            age(wanted.intent.created_ns, state.changed_ns),
             wanted.intent.intent_id[-state.id_length :],
         )
         for wanted in listed

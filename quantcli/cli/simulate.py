@@ -1,7 +1,6 @@
 """`quant simulate`: replay a recording through a strategy, and report."""
 
 import asyncio
-from pathlib import Path
 from typing import Annotated
 
 import msgspec

@@ -1,12 +1,11 @@
 """What the listings read: one bot's state database, opened read-only, whether the bot runs or not.
 
-Chooses the bot, reads everything of it at once, and says how fresh that is.  Never writes.
+Chooses the bot, reads what is wanted of it as of one moment, and says how fresh that is.  Never writes.
 """
 
 import asyncio
 import fcntl
 import os
-from collections import defaultdict
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +17,8 @@ from quantcli.cli.output import timestamp
 from quantcli.clock import WallClock
 from quantcli.config import Project, find_project
 from quantcli.errors import NotFoundError, UsageError
-from quantcli.model.order import Fill, OrderIntent, OrderState
+from quantcli.model.order import OrderState
+from quantcli.store.api import Loaded
 from quantcli.store.sqlite import open_readonly
 
 NameOption = Annotated[
@@ -27,39 +27,30 @@ NameOption = Annotated[
 
 
 class Remembered:
-    """Everything one bot's database says.
+    """What one bot's database says: its unsettled wishes (or all of them) and every fill.
 
-    `as_of_ns` is now while the bot runs, else the time of the last change; `stale` says it does not run.
+    `stale` says that the bot does not run, `as_of_ns` when this was true: now, or when the file was last
+    written.  `strays` are open orders whose wish is not there.
     """
 
-    def __init__(
-        self,
-        bot: str,
-        intents: list[OrderIntent],
-        attempts: list[OrderState],
-        fills: list[Fill],
-        running: bool,
-    ) -> None:
+    def __init__(self, bot: str, rows: Loaded, stale: bool, as_of_ns: int) -> None:
         self.bot = bot
-        self.fills = fills
-        self.stale = not running
-        known = {intent.intent_id for intent in intents}
-        self.strays = [a for a in attempts if a.intent_id not in known and not a.state.is_closed]
-        of_intent = defaultdict(list)
-        for attempt in attempts:
-            of_intent[attempt.intent_id].append(attempt)
-        self.wanted = [Wanted(intent, tuple(of_intent[intent.intent_id])) for intent in intents]
+        self.fills = rows.fills
+        self.stale = stale
+        self.as_of_ns = as_of_ns
+        of_intent: dict[str, list[OrderState]] = {intent.intent_id: [] for intent in rows.intents}
+        unclaimed: list[OrderState] = []
+        for attempt in rows.states:
+            of_intent.get(attempt.intent_id, unclaimed).append(attempt)
+        self.strays = [attempt for attempt in unclaimed if not attempt.state.is_closed]
+        self.wanted = [Wanted(intent, tuple(of_intent[intent.intent_id])) for intent in rows.intents]
 
     @cached_property
     def changed_ns(self) -> int:
-        """When the database last changed, by the bot's own clock; 0 if it is empty."""
+        """When anything here last changed, by the bot's own clock, which may be a recording's; 0 if it is
+        empty."""
         stamps = [updated_ns(wanted) for wanted in self.wanted]
         return max(stamps + [fill.exchange_ns for fill in self.fills], default=0)
-
-    @property
-    def as_of_ns(self) -> int:
-        """The moment that this is the state of."""
-        return self.changed_ns if self.stale else WallClock().now_ns()
 
     @property
     def headline(self) -> str:
@@ -74,14 +65,17 @@ class Remembered:
         return suffix_length([wanted.intent.intent_id for wanted in self.wanted])
 
     def find(self, name: str) -> Wanted:
-        """The intent that an id names, or its unique beginning or end.
+        """The wish that an intent id names, or its beginning or end; one that is not settled comes before
+        those that are.
 
         Raises `NotFoundError` for none, `UsageError` for several.
         """
-        ids = {wanted.intent.intent_id: wanted for wanted in self.wanted}
-        if name in ids:
-            return ids[name]
-        found = [i for i in ids if name and (i.startswith(name) or i.endswith(name))]
+        found = [
+            wanted
+            for wanted in self.wanted
+            if name and (wanted.intent.intent_id.startswith(name) or wanted.intent.intent_id.endswith(name))
+        ]
+        found = [wanted for wanted in found if not wanted.intent.phase.is_terminal] or found
         if not found:
             raise NotFoundError(
                 f"no order of {self.bot} is called {name!r}",
@@ -91,19 +85,20 @@ class Remembered:
         if len(found) > 1:
             raise UsageError(
                 f"{name!r} could be {len(found)} orders",
-                why="\n".join(found[:10]) + ("\n…" if len(found) > 10 else ""),
+                why="\n".join(wanted.intent.intent_id for wanted in found[:10]),
                 todo="give more of the id",
             )
-        return ids[found[0]]
+        return found[0]
 
 
-def remembered(name: str | None) -> Remembered:
-    """Read the state of the bot called `name`, or of the only one.
+def remembered(name: str | None, settled: bool = False) -> Remembered:
+    """Read the state of the bot called `name`, or of the only one; with `settled`, its whole history.
 
     Raises `NotFoundError` where there is none, `UsageError` where several are, `StoreError`.
     """
     project = find_project()
-    return asyncio.run(_read(project, choose(project, name)))
+    bot = choose(project, name)
+    return asyncio.run(_read(bot, project.database(bot), settled))
 
 
 def choose(project: Project, name: str | None) -> str:
@@ -124,13 +119,19 @@ def choose(project: Project, name: str | None) -> str:
     )
 
 
-async def _read(project: Project, bot: str) -> Remembered:
-    path = project.database(bot)
+async def _read(bot: str, path: Path, settled: bool) -> Remembered:
     async with open_readonly(path) as store:
-        # Attempts first: one never becomes durable before its intent, so that none can seem a stray.
-        attempts = await store.orders.list_order_states()
-        intents = await store.intents.list_intents()
-        return Remembered(bot, intents, attempts, await store.fills(), is_running(path))
+        rows = await (store.everything() if settled else store.load())
+    if is_running(path):
+        return Remembered(bot, rows, False, WallClock().now_ns())
+    return Remembered(bot, rows, True, written_ns(path))
+
+
+def written_ns(database: Path) -> int:
+    """When the database was last written: its log is there only after a crash, or empty because we read."""
+    log = Path(f"{database}-wal")
+    files = [database, log] if log.exists() and log.stat().st_size else [database]
+    return max(file.stat().st_mtime_ns for file in files)
 
 
 def is_running(database: Path) -> bool:

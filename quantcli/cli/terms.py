@@ -129,4 +129,6 @@ def _assumptions(terms: Terms, config: Config, currency: str, is_futures: bool) 
 
 def _usual_fees(is_futures: bool) -> Fees:
     """What an account without discounts pays (Binance's fee schedule, regular user)."""
-    return Fees(Decimal("0.0002"), Decimal("0.0005")) if is_futures else Fees(Decimal("0.001"), Decimal("0.001"))
+    return (
+        Fees(Decimal("0.0002"), Decimal("0.0005")) if is_futures else Fees(Decimal("0.001"), Decimal("0.001"))
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from quantcli.errors import NotFoundError, ValidationError
+from quantcli.errors import ValidationError
 from quantcli.kernel import identity as ids
 from quantcli.kernel.draft import Draft
 from quantcli.kernel.execution import Execution, Metrics
@@ -112,8 +112,8 @@ class Core:
     def step(self, now_ns: int, event: Event) -> list[Effect]:
         """Fold `event`, decide what is due, and return what follows: nothing, or one `Commit`.
 
-        `NotFoundError` and `ValidationError` refuse the event and leave everything as it was.  After an
-        `InvariantError` the core must not be used any more.
+        A `ValidationError` refuses the event and leaves everything as it was.  After an `InvariantError` the
+        core must not be used any more.
         """
         self._draft.now_ns = now_ns
         self._fold[type(event)](event)
@@ -192,11 +192,10 @@ class Core:
 
     def _modifiable(self, intent_id: str, order: StandardOrder) -> Entry:
         entry = self.view.find(intent_id)
-        if entry is None:
-            raise NotFoundError(f"no open intent {intent_id}")
+        if entry is None or entry.intent.phase not in WANTED:
+            phase = entry.intent.phase.value if entry else "settled"
+            raise ValidationError(f"intent {intent_id} is {phase}", why="it cannot change any more")
         intent = entry.intent
-        if intent.phase not in WANTED:
-            raise ValidationError(f"intent {intent_id} is {intent.phase}", why="it cannot change any more")
         if (order.symbol, order.side) != (intent.order.symbol, intent.order.side):
             raise ValidationError(
                 f"intent {intent_id} cannot change to another market or side",
@@ -262,7 +261,7 @@ class Core:
         entry, index = found
         before = entry.attempts[index]
         fills = self._new_fills(entry, report)
-        fills_qty = sum((fill.qty for fill in fills), before.fills_qty)
+        fills_qty = sum([fill.qty for fill in fills], before.fills_qty)
         after = merge(before, report, fills_qty, self._draft.now_ns)
         self.metrics.errors += isinstance(report, Silence)
         self._hands.check("filled_monotone", after.filled >= before.filled, before.client_order_id)

@@ -146,8 +146,8 @@ class Execution:
 
     def check_open_attempts(self, entry: Entry, at_most: int) -> None:
         """Invariant: one placement of an intent at a time may trade."""
-        count = sum(not attempt.state.is_closed for attempt in entry.attempts)
-        self.check("one_open_attempt", count <= at_most, entry.intent.intent_id)
+        working = [attempt for attempt in entry.attempts if not attempt.state.is_closed]
+        self.check("one_open_attempt", len(working) <= at_most, entry.intent.intent_id)
 
     def check(self, name: str, holds: bool, whose: str) -> None:
         """Count the check of an invariant; raises `InvariantError` if it does not hold."""

@@ -111,6 +111,11 @@ class Projection:
             del self._strangers[next(iter(self._strangers))]
         return known
 
+    def unsettled(self, symbol_id: str | None = None) -> list[OrderIntent]:
+        """Unsettled intents in order of creation, of one market or all."""
+        intents = (entry.intent for entry in self.open.values())
+        return [i for i in intents if not i.phase.is_terminal and symbol_id in (None, i.order.symbol)]
+
     def conditions(self) -> dict[ReconciliationStatus, int]:
         """How many open entries are in which condition; those without an attempt await the exchange."""
         counts = dict.fromkeys(ReconciliationStatus, 0)

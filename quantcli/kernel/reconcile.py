@@ -106,6 +106,8 @@ _UNCERTAIN = ReconciliationStatus.UNCERTAIN
 _FILLS_PENDING = ReconciliationStatus.FILLS_PENDING
 _NEEDS_OPERATOR = ReconciliationStatus.NEEDS_OPERATOR
 
+_ZERO = Decimal(0)
+
 WANTED = frozenset({IntentPhase.PENDING, IntentPhase.ACTIVE})
 
 
@@ -120,7 +122,9 @@ def decide(intent: OrderIntent, attempts: Sequence[OrderState], now_ns: int, pol
 
 def filled(attempts: Sequence[OrderState]) -> Decimal:
     """What all attempts together have traded, as the exchange counts."""
-    return sum((attempt.filled for attempt in attempts), Decimal(0))
+    if len(attempts) == 1:  # almost always
+        return attempts[0].filled
+    return sum([attempt.filled for attempt in attempts], _ZERO)
 
 
 # While an attempt is open.
@@ -159,9 +163,7 @@ def _withdraw(attempt: OrderState, now_ns: int, policy: Policy) -> Decision:
     if sent_ns == 0:
         again = now_ns + policy.patience_ns
         return Decision((CancelAttempt(client_id, "no longer wanted as it is"),), _AWAITING, again)
-    if attempt.last_sync_at >= attempt.lookup_sent_ns > sent_ns:  # looked up since, and still working
-        if now_ns < patient_until:
-            return Decision((), _AWAITING, patient_until)
+    if attempt.last_sync_at >= patient_until:
         again = now_ns + policy.patience_ns
         return Decision((CancelAttempt(client_id, "still working after a cancel"),), _AWAITING, again)
     if now_ns < patient_until and attempt.reconciliation_status is not _UNCERTAIN:
@@ -261,7 +263,7 @@ def _place(
     intent: OrderIntent, attempts: Sequence[OrderState], rest: Decimal, now_ns: int, policy: Policy
 ) -> Decision:
     number = len(attempts) + 1
-    tries = sum(attempt.generation == intent.generation for attempt in attempts)
+    tries = len([attempt for attempt in attempts if attempt.generation == intent.generation])
     if tries >= policy.max_attempts or number > MAX_ATTEMPT:
         return Decision((), _NEEDS_OPERATOR)
     if tries:

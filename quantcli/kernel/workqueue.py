@@ -42,9 +42,10 @@ class WorkQueue:
 
     def pop_due(self, now_ns: int) -> tuple[str, int] | None:
         """Take out the first key that is due, with the time it was due at; `None` if none is."""
-        at_ns = self.next_due()
-        if at_ns is None or at_ns > now_ns:
-            return None
-        key = heappop(self._heap)[2]
-        del self._waiting[key]
-        return key, at_ns
+        heap, waiting = self._heap, self._waiting
+        while heap and heap[0][0] <= now_ns:
+            at_ns, turn, key = heappop(heap)
+            if waiting.get(key) == (at_ns, turn):
+                del waiting[key]
+                return key, at_ns
+        return None

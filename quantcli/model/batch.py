@@ -6,14 +6,14 @@ several streams and the order in which they happened.  `events` turns columns in
 """
 
 from collections.abc import Iterator
-from itertools import repeat
+from itertools import pairwise, repeat
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from quantcli.model.market import EVENT_TYPES, BookUpdate, Channel, MarketEvent
+from quantcli.model.market import EVENT_TYPES, BookUpdate, Channel, Level, MarketEvent
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -79,35 +79,30 @@ def events(columns: Columns, start: int = 0, stop: int | None = None) -> Iterato
     rows = slice(start, stop)
     stamps = [c[rows].tolist() for c in (columns.exchange_ns, columns.local_ns, columns.seq)]
     if columns.channel is Channel.BOOK:
-        return _book_events(columns, range(*rows.indices(len(columns))), stamps)
+        return _book_events(columns, rows, stamps)
     fields = [columns.data[name][rows].tolist() for name in FIELDS[columns.channel]]
     make: Any = EVENT_TYPES[columns.channel]
     return map(make, repeat(columns.symbol), *stamps, *fields)
 
 
-def _book_events(columns: Columns, rows: range, stamps: list[list[int]]) -> Iterator[BookUpdate]:
+def _book_events(columns: Columns, rows: slice, stamps: list[list[int]]) -> Iterator[BookUpdate]:
     data = columns.data
-    sides = []
-    for side in ("bid", "ask"):
-        offsets = data[f"{side}_offsets"].tolist()
-        lo, hi = (offsets[rows.start], offsets[rows.stop]) if rows else (0, 0)
-        levels = list(
-            zip(data[f"{side}_prices"][lo:hi].tolist(), data[f"{side}_sizes"][lo:hi].tolist(), strict=True)
-        )
-        sides.append((offsets, lo, levels))
-    (bo, b0, bids), (ao, a0, asks) = sides
-    flags = data["is_snapshot"].tolist()
-    first, last, prev = (data[n].tolist() for n in ("first_id", "last_id", "prev_id"))
-    for i, exchange_ns, local_ns, seq in zip(rows, *stamps, strict=True):
-        yield BookUpdate(
-            columns.symbol,
-            exchange_ns,
-            local_ns,
-            seq,
-            flags[i],
-            first[i],
-            last[i],
-            prev[i],
-            bids[bo[i] - b0 : bo[i + 1] - b0],
-            asks[ao[i] - a0 : ao[i + 1] - a0],
-        )
+    names = ("is_snapshot", "first_id", "last_id", "prev_id")
+    fields = zip(*stamps, *(data[name][rows].tolist() for name in names), strict=True)
+    levels = zip(_levels(data, "bid", rows), _levels(data, "ask", rows), strict=True)
+    make: Any = BookUpdate
+    for row, (bids, asks) in zip(fields, levels, strict=True):
+        yield make(columns.symbol, *row, bids, asks)
+
+
+def _levels(data: dict[str, npt.NDArray[Any]], side: str, rows: slice) -> Iterator[list[Level]]:
+    """The levels of each row on one side."""
+    offsets = data[f"{side}_offsets"]
+    first, last, _ = rows.indices(len(offsets) - 1)
+    bounds = offsets[first : last + 1].tolist() if last > first else []
+    if not bounds:
+        return
+    lo, hi = bounds[0], bounds[-1]
+    prices, sizes = data[f"{side}_prices"][lo:hi].tolist(), data[f"{side}_sizes"][lo:hi].tolist()
+    flat = list(zip(prices, sizes, strict=True))
+    yield from (flat[a - lo : b - lo] for a, b in pairwise(bounds))

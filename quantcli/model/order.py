@@ -108,7 +108,10 @@ class AttemptState(StrEnum):
     @property
     def is_closed(self) -> bool:
         """No order of this attempt can still trade."""
-        return self is AttemptState.DONE or self is AttemptState.DEAD
+        return self in _CLOSED
+
+
+_CLOSED = frozenset({AttemptState.DONE, AttemptState.DEAD})
 
 
 class ReconciliationStatus(StrEnum):

@@ -42,7 +42,7 @@ class _Meta(msgspec.Struct, frozen=True, tag_field="k", tag="meta"):
 
 class _Record(msgspec.Struct, frozen=True, gc=False):
     k: str
-    ts: int = 0
+    ts: int
     url: str = ""
     d: str = ""
 
@@ -50,8 +50,8 @@ class _Record(msgspec.Struct, frozen=True, gc=False):
 def import_capture(path: Path, root: Path, advance: Callable[[int], None]) -> Imported:
     """Record a capture.
 
-    Raises `NotFoundError` if the file is missing, `RecordingError` if it is damaged, no capture, of an
-    exchange that is not supported, or without market data; then nothing is left behind.
+    Raises `RecordingError` if it is damaged, no capture, of an exchange that is not supported, or without
+    market data; then nothing is left behind.
     """
     records = lines(path, advance)
     meta = _read_meta(path, records)

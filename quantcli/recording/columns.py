@@ -53,6 +53,7 @@ def encodings(channel: Channel) -> dict[str, Any]:
         "use_dictionary": repeats,
         "store_decimal_as_integer": True,
         "store_schema": False,
+        "write_page_checksum": True,
         **COMPRESSION,
     }
 

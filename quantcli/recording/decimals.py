@@ -22,6 +22,7 @@ WIDE = pa.decimal128(38, SCALE)  # 16 bytes: sizes from ten thousand million up,
 
 _UNIT = 10**SCALE
 _NARROW_LIMIT = 10**18
+_WIDE_LIMIT = 10**38
 _DIGITS = 15
 _PLAIN_LIMIT = 10**_DIGITS  # below, a product with 10^8 is off by less than half a unit
 _FLOAT_LIMIT = 2**53  # below, an integer is a float exactly
@@ -88,7 +89,8 @@ def _exact_units(value: float, what: str) -> int:
         raise _refused(value, what)
     text = Decimal(repr(value))
     units = text.scaleb(SCALE)
-    if len(text.normalize().as_tuple().digits) > _DIGITS or units != int(units):
+    too_long = len(text.normalize().as_tuple().digits) > _DIGITS
+    if too_long or units != int(units) or abs(units) >= _WIDE_LIMIT:
         raise _refused(value, what)
     return int(units)
 

@@ -55,8 +55,7 @@ class _Layout(NamedTuple):
 def import_dump(path: Path, root: Path, advance: Callable[[int], None]) -> Imported:
     """Record a CSV file of Binance's.
 
-    Raises `NotFoundError` if the file is missing, `RecordingError` if it is damaged, empty, or not such a
-    file; then nothing is left behind.
+    Raises `RecordingError` if it is damaged, empty, or not such a file; then nothing is left behind.
     """
     rows = lines(path, advance)
     name = _read_name(path)

@@ -41,13 +41,13 @@ def import_file(path: Path, root: Path, advance: Callable[[int], None]) -> Impor
 
     Raises `NotFoundError` or `RecordingError`, and then leaves nothing of it behind.
     """
+    if not path.is_file():
+        raise NotFoundError(f"no file {path}", todo="check the path")
     name = path.name.lower()
     if name.endswith((".jsonl", ".jsonl.gz")):
         return import_capture(path, root, advance)
     if name.endswith((".csv", ".csv.gz", ".zip")):
         return import_dump(path, root, advance)
-    if not path.is_file():
-        raise NotFoundError(f"no file {path}", todo="check the path")
     raise RecordingError(
         f"{path} is not a kind of file that can be imported",
         why="its name ends in none of .capture.jsonl(.gz), .csv(.gz), .zip",

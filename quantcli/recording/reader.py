@@ -186,7 +186,7 @@ def _batches(
 ) -> Iterator[Columns]:
     for entry in files:
         try:
-            with pq.ParquetFile(root / entry.path) as file:
+            with pq.ParquetFile(root / entry.path, page_checksum_verification=True) as file:
                 for batch in file.iter_batches(batch_rows, use_threads=False):
                     yield from_batch(batch, channel, symbol)
         except (OSError, pa.ArrowException, KeyError) as error:

@@ -1,4 +1,4 @@
-"""The files that data is imported from: opened (plain, gzip or zip), their lines numbered, their damage named.
+"""The files that data is imported from: opened (plain, gzip or zip), lines numbered, damage named.
 
 Knows nothing of what the lines mean.
 """
@@ -13,7 +13,7 @@ from typing import IO, BinaryIO, cast
 
 import msgspec
 
-from quantcli.errors import NotFoundError, RecordingError
+from quantcli.errors import RecordingError
 from quantcli.recording.manifest import Manifest
 from quantcli.recording.stream_writer import file_sha256
 
@@ -35,19 +35,19 @@ def origin_of(path: Path, **details: str) -> dict[str, str]:
 
 
 def lines(path: Path, advance: Callable[[int], None]) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file, numbered from 1; `advance` is told how many of its bytes were read since last.
+    """The lines of a file that are not blank, numbered from 1; `advance` is told how many of its bytes were
+    read since last.
 
-    Raises `NotFoundError` if there is no such file, `RecordingError` (with the line) where it is damaged
-    and for a zip that does not hold exactly one file.
+    Raises `RecordingError`, with the line, where the file is damaged, and for a zip that does not hold
+    exactly one file.
     """
-    if not path.is_file():
-        raise NotFoundError(f"no file {path}", todo="check the path")
     number, told = 0, 0
     with path.open("rb") as raw:
         try:
             with _unpacked(path, raw) as text:
                 for number, line in enumerate(text, 1):
-                    yield number, line
+                    if not line.isspace():
+                        yield number, line
                     if number % _REPORT_EVERY == 0:
                         advance(raw.tell() - told)
                         told = raw.tell()

@@ -33,9 +33,9 @@ _NAME_DIGITS = 12
 class Writer:
     """One recording session.
 
-    `origin` says where the data comes from (free text by key); its `sha256`, the hash of a source file, names
-    the session where there is one, so that importing a file again replaces what it gave before.
-    Leaving a `with` block without `close` discards the session.
+    `origin` says where the data comes from (free text by key).  It names the session: by its `sha256`, the
+    hash of a source file, so that importing a file again replaces what it gave before; else by all of it,
+    which must then tell the session from others.  Leaving a `with` block without `close` discards it.
     """
 
     def __init__(self, root: Path, exchange: str, origin: Mapping[str, str]) -> None:
@@ -101,11 +101,10 @@ class Writer:
         for stream in self._streams.values():
             stream.drop()
         shutil.rmtree(self._staging, ignore_errors=True)
-        folder = self._staging.parent
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
-            if self._is_new_root:
-                self._root.rmdir()
+        made = [self._staging.parent, self._root] if self._is_new_root else [self._staging.parent]
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
 
     def __enter__(self) -> "Writer":
         return self

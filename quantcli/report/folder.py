@@ -56,7 +56,7 @@ def write_run(
         raise RecordingError(
             f"the run could not be written to {final}",
             why=str(error),
-            todo="make the folder writable, or choose another with --to",
+            todo="make the folder writable, or choose another",
         ) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)

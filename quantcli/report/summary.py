@@ -293,7 +293,8 @@ def _intent_to_ack(run: Run) -> Delay:
 
 def _thinned(times_ns: Ints, equity: Floats) -> tuple[tuple[int, str], ...]:
     """The curve at no more than `_CURVE_POINTS` even moments, its end included."""
-    grid = np.linspace(times_ns[0], times_ns[-1], _CURVE_POINTS).astype(np.int64)
-    grid[-1] = times_ns[-1]
+    # In whole numbers: nanoseconds since the epoch do not fit in a float.
+    length_ns = times_ns[-1] - times_ns[0]
+    grid = times_ns[0] + length_ns * np.arange(_CURVE_POINTS) // (_CURVE_POINTS - 1)
     rows: Mapping[int, None] = dict.fromkeys((np.searchsorted(times_ns, grid, side="right") - 1).tolist())
     return tuple((int(times_ns[i]), canonical(_amount(float(equity[i])))) for i in rows)

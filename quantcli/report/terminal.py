@@ -4,7 +4,7 @@ Readable without colour: signs and words carry every state.  Nothing is computed
 numbers.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -18,6 +18,7 @@ WIDTH = 80
 _RULE = "-" * (WIDTH - 1)
 _NONE = "n/a"
 _PLOT_ROWS = 14
+_CODES, _CODE_WIDTH = 4, 50  # reasons of rejection that are shown, and how much of each
 
 
 def render(report: SimulationReport, console: Console, plot: bool) -> None:
@@ -25,7 +26,7 @@ def render(report: SimulationReport, console: Console, plot: bool) -> None:
     for line in lines(report):
         console.print(_styled(line), soft_wrap=True, highlight=False)
     if plot:
-        console.print(Text.from_ansi(_plot(report, console.no_color)), soft_wrap=True, highlight=False)
+        console.print(Text.from_ansi(_plot(report)), soft_wrap=True, highlight=False)
 
 
 def lines(report: SimulationReport) -> list[str]:
@@ -77,7 +78,8 @@ def _risk(report: SimulationReport) -> list[str]:
     step = "1 h" if figures.sampling_s == 3600 else "1 min"
     fall = _NONE
     if figures.max_drawdown is not None and figures.max_drawdown_s is not None:
-        fall = f"{-figures.max_drawdown * 100:.2f} % {_duration(figures.max_drawdown_s)}"
+        sign = "-" if figures.max_drawdown else ""
+        fall = f"{sign}{figures.max_drawdown * 100:.2f} % {_duration(figures.max_drawdown_s)}"
     return [
         f"sharpe {_number(figures.sharpe)}",
         f"sortino {_number(figures.sortino)}",
@@ -110,8 +112,14 @@ def _orders(report: SimulationReport) -> list[str]:
     ]
     if report.fills:
         pieces.append(f"{(counts.created + counts.replaced) / report.fills:.1f} per fill")
-    pieces += [f"rejected {code}: {n:,}" for code, n in report.rejected_by_code.items()]
-    return pieces
+    return pieces + _rejections(report.rejected_by_code)
+
+
+def _rejections(by_code: Mapping[str, int]) -> list[str]:
+    """The commonest reasons; the report has them all."""
+    often = sorted(by_code.items(), key=lambda item: (-item[1], item[0]))
+    pieces = [f"rejected {n:,} by {code[:_CODE_WIDTH]}" for code, n in often[:_CODES]]
+    return pieces + ([f"and {len(often) - _CODES} more reasons"] if len(often) > _CODES else [])
 
 
 def _timing(report: SimulationReport) -> list[str]:
@@ -213,13 +221,14 @@ def _styled(line: str) -> Text:
     return text
 
 
-def _plot(report: SimulationReport, no_color: bool) -> str:
+def _plot(report: SimulationReport) -> str:
     import plotext  # noqa: PLC0415  (only who asks for the curve waits for it)
 
-    hours = [(at_ns - report.from_ns) / NS_PER_S / 3600 for at_ns, _ in report.equity_curve]
-    plotext.clear_figure()
-    plotext.plot_size(WIDTH, _PLOT_ROWS)
-    plotext.theme("clear")
-    plotext.plot(hours, [float(equity) for _, equity in report.equity_curve], marker="braille")
-    plotext.title(f"equity, {report.currency}, by hours")
-    return str(plotext.uncolorize(plotext.build()) if no_color else plotext.build())
+    unit, unit_s = ("hours", 3600) if report.to_ns - report.from_ns > 7200 * NS_PER_S else ("minutes", 60)
+    times = [(at_ns - report.from_ns) / NS_PER_S / unit_s for at_ns, _ in report.equity_curve]
+    figure = plotext.figure.clear()
+    figure.plot_size(WIDTH, _PLOT_ROWS).theme("colorless")
+    figure.title(f"equity, {report.currency}, by {unit}")
+    equity = [float(money) for _, money in report.equity_curve]
+    figure.draw(figure.signal(times, equity, marker="braille").lines())
+    return str(figure.build())

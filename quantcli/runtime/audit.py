@@ -14,18 +14,18 @@ from quantcli.trading.holding import EXACT
 from quantcli.trading.portfolio import Portfolio
 
 
-def audit(
+async def audit(
     kernel: ExchangeKernel, exchange: SimulatedExchange, portfolio: Portfolio, fills: list[Fill]
 ) -> dict[str, bool]:
     """Whether each promise held, by name."""
+    known = {state.client_order_id for state in await kernel.get_all_orders()}
     with localcontext(EXACT):
-        return dict(_promises(kernel, exchange, portfolio, fills))
+        return dict(_promises(known, exchange, portfolio, fills))
 
 
 def _promises(
-    kernel: ExchangeKernel, exchange: SimulatedExchange, portfolio: Portfolio, fills: list[Fill]
+    known: set[str], exchange: SimulatedExchange, portfolio: Portfolio, fills: list[Fill]
 ) -> Iterator[tuple[str, bool]]:
-    known = {item.client_order_id for item in kernel.open_attempts()}
     yield "every_order_has_an_intent", all(o.client_order_id in known for o in exchange.open_orders())
     keys = [(fill.symbol, fill.trade_id) for fill in fills]
     yield "no_fill_doubled", len(keys) == len(set(keys))

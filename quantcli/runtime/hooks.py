@@ -4,7 +4,7 @@ This is the hot loop of the replay: nothing happens per event that is not the ho
 `runtime.plan`'s business, what a wish causes is the engine's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from quantcli.clock import VirtualClock
 from quantcli.errors import QuantError
-from quantcli.model.batch import Chunk
+from quantcli.model.batch import Chunk, Ints
 from quantcli.model.market import Bar, BookUpdate
 from quantcli.runtime.plan import Changes, Hook, Turn, subscribed
 from quantcli.runtime.view import ReplayView
@@ -74,10 +74,9 @@ class HookRunner:
 
     def _plan(self, chunk: Chunk, start: int) -> None:
         wakes = [
-            self._changes.rows(chunk, symbol, self._engine.markets[symbol].reads)
-            for symbol in self._symbols
+            self._changes.rows(chunk, symbol, self._engine.markets[symbol].reads) for symbol in self._symbols
         ]
-        self._agenda = Agenda([turn.where for turn in self._turns], wakes, chunk.local_ns, start)
+        self._agenda = Agenda([*(turn.where for turn in self._turns), *wakes], chunk.local_ns, start)
 
     async def run(self, stop: int) -> int | None:
         """Handle the rows before `stop` that have not been handled yet."""
@@ -148,15 +147,15 @@ class HookRunner:
 
 
 class Agenda:
-    """The rows of a chunk to look at, in order: what number of a turn, or of a symbol to evaluate."""
+    """The rows of a chunk to look at, in order: (merged row, its time, number of the list it comes from).
 
-    def __init__(
-        self, hooked: list[Any] | None = None, wakes: list[Any] | None = None, times: Any = None, start: int = 0
-    ) -> None:
-        lists = [*(hooked or []), *(wakes or [])]
+    `lists` hold merged rows, ascending; of a row in several, the earlier list comes first.
+    """
+
+    def __init__(self, lists: Sequence[Ints] = (), times: Ints | None = None, start: int = 0) -> None:
         self._next = 0
         self._items: list[tuple[int, int, int]] = []
-        if not lists:
+        if times is None or not lists:
             return
         rows = np.concatenate(lists)
         what = np.repeat(np.arange(len(lists)), [len(part) for part in lists])

@@ -10,13 +10,18 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from quantcli.clock import NS_PER_S, Clock
+from quantcli.clock import NS_PER_S
 from quantcli.model.market import AggTrade, BookUpdate, MarketEvent, Ticker, Trade
 from quantcli.runtime.view import LiveView
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.trading.engine import Engine
 
-_HOOK_OF: dict[type, str] = {Ticker: "on_tick", Trade: "on_trade", AggTrade: "on_trade", BookUpdate: "on_book"}
+_HOOK_OF: dict[type, str] = {
+    Ticker: "on_tick",
+    Trade: "on_trade",
+    AggTrade: "on_trade",
+    BookUpdate: "on_book",
+}
 
 
 class ScaledClock:
@@ -31,6 +36,14 @@ class ScaledClock:
     def now_ns(self) -> int:
         """The scaled time."""
         return self._start_ns + int((self._monotonic() - self._started) * self._speed * NS_PER_S)
+
+    def restart(self) -> None:
+        """Begin anew at the given moment: what was done so far took no time."""
+        self._started = self._monotonic()
+
+    def after(self, seconds: float) -> int:
+        """The moment that comes after so many real seconds."""
+        return self.now_ns() + int(seconds * self._speed * NS_PER_S)
 
     def seconds_until(self, at_ns: int) -> float:
         """Real seconds until a moment on this clock; 0 when it has passed."""

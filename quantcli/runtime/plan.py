@@ -6,6 +6,7 @@ read changes.  Everything else is skipped here, with numpy, before a single obje
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from operator import length_hint
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class Turn:
 
     def taken(self) -> int:
         """How many events have been handed out: a list iterator knows what is left of it."""
-        return self._size - self.coming.__length_hint__()
+        return self._size - length_hint(self.coming)
 
     def row(self) -> int:
         """The merged row of the event handed out last."""

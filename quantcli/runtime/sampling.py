@@ -29,5 +29,3 @@ class Sampler:
         self.exposure.append(
             sum(abs(float(p.qty * (p.mark or p.avg_price))) for p in self._portfolio.positions())
         )
-
-

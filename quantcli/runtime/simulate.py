@@ -96,12 +96,12 @@ async def _simulate_once(job: Job, progress: Progress) -> tuple[Run, bool]:
     await desk.engine.start()
     await replay.run(recording.chunks(symbols=list(job.markets)))
     await desk.engine.stop(cancel_kept=False)
-    run = _run(job, strategy, desk, sampler, replay.rows, time.perf_counter() - started)
+    run = await _run(job, strategy, desk, sampler, replay.rows, time.perf_counter() - started)
     await desk.kernel.stop()
     return run, desk.exchange.queue_mattered
 
 
-def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows: int, wall_s: float) -> Run:
+async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows: int, wall_s: float) -> Run:
     portfolio, assumed = desk.portfolio, job.assumptions
     equity, unrealised = portfolio.equity(), portfolio.unrealised()
     if equity is None or unrealised is None:
@@ -110,7 +110,7 @@ def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows: int, 
             why="the recording shows no price of its market",
             todo="record quotes or trades of every market that is traded",
         )
-    promises = audit(desk.kernel, desk.exchange, portfolio, desk.logbook.fills)
+    promises = await audit(desk.kernel, desk.exchange, portfolio, desk.logbook.fills)
     kept_inside = desk.kernel.checks()
     return Run(
         strategy=job.label,
@@ -149,8 +149,6 @@ def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows: int, 
         trace_hash=desk.trace.digest,
         wall_s=wall_s,
     )
-
-
 
 
 def describe(job: Job) -> str:

@@ -5,6 +5,8 @@ of a chunk and looks things up when they are asked for, because most rows are ne
 Both implement `trading.market.View`; neither decides anything.
 """
 
+import sys
+from bisect import bisect_right
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -15,6 +17,10 @@ from quantcli.model.batch import Chunk, Columns, Ints, events
 from quantcli.model.instrument import to_decimal
 from quantcli.model.market import AggTrade, BookUpdate, Channel, MarketEvent, OrderBook, Ticker, Trade
 from quantcli.trading.portfolio import Portfolio
+
+
+# One event costs about as much as a hundred of a batch: who asks more often gets them all at once.
+_MISSES_MAX = 100
 
 
 class Holdings:
@@ -88,30 +94,59 @@ class LiveView(Holdings):
 
 
 class _Stream:
-    """One stream of the present chunk, and the last row of the chunks before."""
+    """One stream of the present chunk, and the last row of the chunks before.
 
-    __slots__ = ("carried", "columns", "j", "event", "where")
+    The event found last is kept with the rows it holds for: most questions are about the same one.
+    """
+
+    __slots__ = ("_batch", "_carried", "_columns", "_event", "_misses", "_rows", "_since", "_until", "where")
 
     def __init__(self) -> None:
-        self.columns: Columns | None = None
         self.where: Ints = np.empty(0, np.int64)
-        self.carried: MarketEvent | None = None
-        self.j = -1
-        self.event: MarketEvent | None = None
+        self._columns: Columns | None = None
+        self._carried: MarketEvent | None = None
+        self._forget()
+
+    def _forget(self) -> None:
+        self._rows: list[int] | None = None
+        self._batch: list[MarketEvent] | None = None
+        self._misses = 0
+        self._since = self._until = 0
+        self._event: MarketEvent | None = None
+
+    @property
+    def columns(self) -> Columns | None:
+        """The rows of the present chunk."""
+        return self._columns
 
     def load(self, columns: Columns, where: Ints) -> None:
-        if self.columns is not None and len(self.columns):
-            self.carried = next(events(self.columns, len(self.columns) - 1))
-        self.columns, self.where, self.j, self.event = columns, where, -1, None
+        """Turn to the next chunk."""
+        if self._columns is not None and len(self._columns):
+            self._carried = next(events(self._columns, len(self._columns) - 1))
+        self._columns, self.where = columns, where
+        self._forget()
 
     def at(self, row: int) -> MarketEvent | None:
         """The newest event at or before a merged row."""
-        j = int(np.searchsorted(self.where, row, "right")) - 1
-        if j < 0 or self.columns is None:
-            return self.carried
-        if j != self.j:
-            self.j, self.event = j, next(events(self.columns, j, j + 1))
-        return self.event
+        if self._since <= row < self._until:
+            return self._event
+        if self._rows is None:
+            self._rows = self.where.tolist()
+        j = bisect_right(self._rows, row) - 1
+        self._since = self._rows[j] if j >= 0 else -1
+        self._until = self._rows[j + 1] if j + 1 < len(self._rows) else sys.maxsize
+        self._event = self._make(j) if j >= 0 else self._carried
+        return self._event
+
+    def _make(self, j: int) -> MarketEvent:
+        if self._batch is not None:
+            return self._batch[j]
+        columns = self._columns
+        assert columns is not None
+        self._misses += 1
+        if self._misses > _MISSES_MAX:
+            self._batch = list(events(columns))
+        return next(events(columns, j, j + 1))
 
 
 class ReplayView(Holdings):

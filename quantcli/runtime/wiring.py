@@ -15,22 +15,25 @@ from quantcli.clock import Clock
 from quantcli.config import LimitsConfig
 from quantcli.errors import NotFoundError, UsageError
 from quantcli.kernel.api import ExchangeKernel
+from quantcli.model.event import Event
 from quantcli.model.instrument import Symbol, SymbolMetadata
+from quantcli.model.order import Fill
+from quantcli.report.markout import MarkOuts
 from quantcli.runtime.logbook import Logbook
 from quantcli.runtime.trace import Trace
 from quantcli.runtime.view import LiveView, ReplayView
-from quantcli.report.markout import MarkOuts
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.simulation.fees import Fees
 from quantcli.simulation.latency import Latency
 from quantcli.simulation.matching import QueueModel
 from quantcli.store.api import Identity, Store
-from quantcli.store.halt import HaltFlag
+from quantcli.store.halt import HaltFlag, KillLevel
 from quantcli.trading.checks import Limits
 from quantcli.trading.engine import Engine
 from quantcli.trading.portfolio import Portfolio
-from quantcli.trading.risk import RiskGate
+from quantcli.trading.risk import RiskGate, loss_breached
 from quantcli.trading.strategy import Strategy
+from quantcli.trading.wishes import CancelAll
 
 
 class Assumptions(msgspec.Struct, frozen=True):
@@ -103,28 +106,34 @@ def build_desk(
     halt: HaltFlag,
     clock: Clock,
     view: ReplayView | LiveView,
+    history: Sequence[Fill] = (),
 ) -> Desk:
-    """Join everything one strategy runs on."""
-    start = {assumptions.currency: assumptions.cash}
-    portfolio = Portfolio(exchange_id, assumptions.currency, start, markets, view.mark, clock)
+    """Join everything one strategy runs on; `history` is what the account has traded before."""
+    cash = {assumptions.currency: assumptions.cash}
+    portfolio = Portfolio(exchange_id, assumptions.currency, cash, markets, view.mark, clock)
     view.portfolio = portfolio
+    for fill in history:
+        portfolio.apply(fill)
+    account = portfolio.account_state()
     exchange = SimulatedExchange(
         exchange_id,
         markets,
-        start,
+        {balance.asset: balance.total for balance in account.balances},
         assumptions.fees,
         assumptions.latency,
         assumptions.queue,
         assumptions.seed,
         clock,
+        account.positions,
     )
     bus = Bus()
+    allowed = in_currency(limits, assumptions.currency)
     gate = RiskGate(
-        in_currency(limits, assumptions.currency),
+        allowed,
         portfolio,
         markets,
         view.mark,
-        lambda: kernel.working(),
+        lambda: kernel.working(),  # noqa: PLW0108 (the kernel is made after its gate)
         halt,
         clock,
     )
@@ -135,6 +144,14 @@ def build_desk(
         bus.subscribe(topic, trace.take)
         bus.subscribe(topic, logbook.take)
     engine = Engine(kernel, strategy, markets, portfolio, view, clock, bus)
+
+    def watch_loss(_: Event) -> None:
+        reason = loss_breached(portfolio, allowed)
+        if reason is not None and halt.level == KillLevel.NONE:
+            halt.raise_to(KillLevel.CANCEL_ALL, reason, clock.now_ns())
+            strategy.outbox.append(CancelAll())
+
+    bus.subscribe("order.filled.**", watch_loss)
     return Desk(engine, kernel, exchange, portfolio, bus, trace, logbook, markouts)
 
 

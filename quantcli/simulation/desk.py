@@ -9,7 +9,6 @@ Knows nothing of latency or of how market data arrives.
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from heapq import heappop, heappush
 
 import numpy as np
 
@@ -47,7 +46,7 @@ class OrderDesk:
         self.own = {name: OwnOrders() for name in instruments}
         self.open: dict[str, LiveOrder] = {}
         self._ended: dict[str, LiveOrder] = {}
-        self._expiries: list[tuple[int, str, LiveOrder]] = []
+        self._dated: dict[str, LiveOrder] = {}
         self._account = account
         self._matcher = matcher
         self._last_order_id = 0
@@ -59,7 +58,7 @@ class OrderDesk:
         """Accept an order and match it, or refuse it."""
         terms = request.order
         market = self.markets.get(terms.symbol)
-        if market is None or not market.meta.active:
+        if market is None:
             return [_refusal(request.client_order_id, "place", Check.SYMBOL, None)]
         order = LiveOrder(request.client_order_id, "", terms, market.meta, at_ns)
         check = Check.LATE if request.deadline_ns < at_ns else self._objection(order, market)
@@ -76,6 +75,8 @@ class OrderDesk:
     def _objection(self, order: LiveOrder, market: Market) -> Check | None:
         """Why the exchange does not accept the order, in the order in which it looks."""
         terms, meta, side = order.terms, order.meta, order.terms.side
+        if not meta.active:
+            return Check.CLOSED
         if order.client_order_id in self.open:
             return Check.DUPLICATE
         if order.lifetime is TimeInForce.GTD and (terms.expire_ns or 0) <= order.created_ns:
@@ -119,14 +120,12 @@ class OrderDesk:
 
     def next_expiry(self) -> int | None:
         """When the next GTD order expires."""
-        while self._expiries and self._expiries[0][2].status.is_terminal:
-            heappop(self._expiries)
-        return self._expiries[0][0] if self._expiries else None
+        return min((_expiry(order) for order in self._dated.values()), default=None)
 
     def expire_next(self) -> list[Report]:
         """End the GTD order that expires next."""
-        at_ns, _, order = heappop(self._expiries)
-        return [self._end(order, OrderStatus.EXPIRED, at_ns, reason="good till date")]
+        order = min(self._dated.values(), key=_expiry)
+        return [self._end(order, OrderStatus.EXPIRED, _expiry(order), reason="good till date")]
 
     # Market data.
 
@@ -204,8 +203,8 @@ class OrderDesk:
     def _open(self, order: LiveOrder) -> None:
         self.open[order.client_order_id] = order
         self._account.hold(order)
-        if order.lifetime is TimeInForce.GTD and order.terms.expire_ns is not None:
-            heappush(self._expiries, (order.terms.expire_ns, order.client_order_id, order))
+        if order.lifetime is TimeInForce.GTD:
+            self._dated[order.client_order_id] = order
 
     def _enter(self, order: LiveOrder, market: Market, at_ns: int) -> list[Report]:
         """Take what is there; what is left rests, or ends as its time in force says."""
@@ -280,6 +279,7 @@ class OrderDesk:
         self._account.release(order)
         self.own[order.terms.symbol].discard(order)
         del self.open[order.client_order_id]
+        self._dated.pop(order.client_order_id, None)
         self._remember(order)
         return _observation(order, at_ns, fills, reason)
 
@@ -321,6 +321,10 @@ class OrderDesk:
         self._open(order)
         self._matcher.join(order, market)
         self.own[state.order.symbol].add(order)
+
+
+def _expiry(order: LiveOrder) -> int:
+    return order.terms.expire_ns or 0
 
 
 def _refusal(client_order_id: str, request: str, check: Check, meta: SymbolMetadata | None) -> Refusal:

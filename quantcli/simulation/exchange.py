@@ -37,7 +37,7 @@ class SimulatedExchange:
     decides the jitter of the latency.  Raises `ValidationError` for inverse (coin-margined) markets.
     """
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         exchange: str,
         instruments: Mapping[str, SymbolMetadata],

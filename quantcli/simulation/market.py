@@ -24,6 +24,8 @@ class Market:
     __slots__ = (
         "_deepest_ask",
         "_deepest_bid",
+        "_new_ask",
+        "_new_bid",
         "ask",
         "ask_size",
         "bid",
@@ -39,6 +41,7 @@ class Market:
         self.meta = meta
         self.half_tick = float(meta.price_tick) / 2
         self.bid = self.bid_size = self.ask = self.ask_size = 0.0
+        self._new_bid = self._new_ask = 0.0
         self.last = 0.0
         self.has_prints = False
         self.depth: DepthSync | None = None
@@ -46,7 +49,13 @@ class Market:
 
     def quote(self, bid: float, bid_size: float, ask: float, ask_size: float) -> None:
         """Take over the best bid and ask; a size of 0 is not known."""
+        self._new_bid = _newly_shown(bid, bid_size, self.bid, self.bid_size)
+        self._new_ask = _newly_shown(ask, ask_size, self.ask, self.ask_size)
         self.bid, self.bid_size, self.ask, self.ask_size = bid, bid_size, ask, ask_size
+
+    def newly_opposite(self, side: Side) -> tuple[float, float]:
+        """Price, and what the newest quote added there, that comes towards resting orders of this side."""
+        return (self.ask, self._new_ask) if side is Side.BUY else (self.bid, self._new_bid)
 
     def update_book(self, update: BookUpdate) -> bool:
         """Take over a change of the book; true if the book changed and can be trusted."""
@@ -173,3 +182,10 @@ class Market:
         """The exact price a taker of this side starts at; `None` if it meets nobody."""
         price, _ = self.opposite(side)
         return self._price(price, side) if price else None
+
+
+def _newly_shown(price: float, size: float, price_before: float, size_before: float) -> float:
+    """What a quote shows that the one before did not: a repeated quote brings nobody new."""
+    if not size:
+        return inf
+    return size - size_before if price == price_before else size

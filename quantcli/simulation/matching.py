@@ -4,7 +4,8 @@ An order of ours was never in the recorded market, so whether it would have been
 Three rules hold in every model:
 
     a trade strictly through our price          fills us, up to the trade's size
-    an opposite quote at or through our price   fills us, up to its size (all, where it is not known)
+    an opposite quote at or through our price   fills us, up to the size that is new in it (all, where
+                                                sizes are not known)
     several orders of ours                      share what is there, best price first, then oldest
 
 A trade exactly at our price by a taker of the other side (or of an unknown one) is where models differ:
@@ -98,10 +99,9 @@ class Matcher:
         """Orders that the quote just shown by the market fills, and how much."""
         hits: list[Hit] = []
         for orders, side in ((own.buys, Side.BUY), (own.sells, Side.SELL)):
-            price, size = market.opposite(side)
+            price, size = market.newly_opposite(side)
             if not price:
                 continue
-            size = size or inf
             for order in orders:
                 if not order.reached_by(price):
                     break

@@ -20,6 +20,7 @@ class Check(StrEnum):
     """Why a request is refused."""
 
     SYMBOL = "symbol"
+    CLOSED = "closed"
     LATE = "late"
     DUPLICATE = "duplicate"
     NO_PRICE = "no_price"
@@ -53,6 +54,7 @@ class Reject(NamedTuple):
 
 _BOTH = {
     Check.SYMBOL: Reject(-1121, "Invalid symbol."),
+    Check.CLOSED: Reject(-1013, "Market is closed."),
     Check.LATE: Reject(-1021, "Timestamp for this request is outside of the recvWindow."),
     Check.NO_PRICE: Reject(-1102, "Mandatory parameter 'price' was not sent, was empty/null, or malformed."),
     Check.NO_STOP_PRICE: Reject(

@@ -131,8 +131,8 @@ class ColumnFeed:
 
     def catch_up(self, symbol: str, row: int) -> None:
         """Let a market take over its rows before a row of the chunk."""
-        market, own = self._markets[symbol], self._own[symbol]
         for stream in self._by_symbol.get(symbol, ()):
+            market, own = self._markets[symbol], self._own[symbol]
             start, end = stream.done, stream.rows_before(row)
             if start >= end:
                 continue

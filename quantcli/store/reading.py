@@ -152,9 +152,16 @@ class ReadStore:
 
     async def load(self) -> Loaded:
         """See `Store`."""
+        return await self._loaded("intents_to_load", "order_states_to_load")
+
+    async def everything(self) -> Loaded:
+        """Every row there is, settled ones too, as of one moment."""
+        return await self._loaded("intents", "order_states")
+
+    async def _loaded(self, intent_source: str, state_source: str) -> Loaded:
         intents, states, fills = await self._reader.snapshot(
-            (INTENTS.select(source="intents_to_load"), ()),
-            (ORDER_STATES.select(source="order_states_to_load"), ()),
+            (INTENTS.select(source=intent_source), ()),
+            (ORDER_STATES.select(source=state_source), ()),
             (FILLS.select(), ()),
         )
         return Loaded(

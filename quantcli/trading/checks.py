@@ -228,7 +228,10 @@ ADVICE: Mapping[str, tuple[str, str]] = {
     "halt": ("the kill flag stops every order that could add exposure", "find the cause, then: quant resume"),
     "price_band": ("limits.price_band keeps prices near the mark", "check the price, or widen price_band"),
     "max_order": ("limits.max_order bounds one order", "order less, or raise max_order"),
-    "capital": ("working orders are counted as if they filled", "order less, or cancel what is working"),
+    "capital": (
+        "working orders count as filled, and futures are backed in full, without leverage",
+        "order less, or cancel what is working",
+    ),
     "position": ("limits.max_position bounds one market", "order less, or raise max_position"),
     "open_orders": ("orders of unknown outcome count as open", "cancel some, or raise max_open"),
     "exposure": ("limits.max_exposure bounds all markets together", "order less, or raise max_exposure"),

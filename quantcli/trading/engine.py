@@ -11,7 +11,8 @@ The engine is driven: something else passes time and hands it events (`runtime.r
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from quantcli.bus import Bus
@@ -59,14 +60,14 @@ class Engine:
         self.markets = {name: Market(meta, view) for name, meta in instruments.items()}
         self.slots = {name: Slots(meta, strategy.name) for name, meta in instruments.items()}
         self.hooks = strategy.hooks()
-        self.bars: dict[str, BarBuilder] = {}
+        self.bar_ns = parse_interval(strategy.bars) if strategy.bars else 0
+        self.bars = {s: BarBuilder(s, self.bar_ns) for s in self.markets} if self.bar_ns else {}
         self.refusals: dict[str, int] = {}
         self._clock = clock
         self._pending: deque[OrderEvent] = deque()
         self._tickets: dict[str, Ticket] = {}
         self._dirty: dict[str, None] = {}
         self._timers: dict[str, int] = {}
-        self.bar_ns = parse_interval(strategy.bars) if strategy.bars else 0
         self._bar_due: int | None = None
         self._desires = "desired" in self.hooks
         kernel.subscribe_events(self._on_order_event)
@@ -78,13 +79,23 @@ class Engine:
         now = self._clock.now_ns()
         self.strategy.bind(self.markets, self.view)
         for market in self.markets.values():
-            self._guard(self.strategy.setup, market)
+            self._set_up(market)
+        await self._adopt()
         if self.bar_ns:
-            self.bars = {s: BarBuilder(s, self.bar_ns) for s in self.markets}
             self._bar_due = now - now % self.bar_ns + self.bar_ns
         await self.call("on_start")
         self._timers = {name: now + every for name, every in self.strategy.timers.items()}
         await self.flush()
+
+    async def _adopt(self) -> None:
+        """Give slots back the orders they had when the program stopped."""
+        left = {item.intent_id: item for item in self.kernel.working()}
+        for intent_id, item in left.items():
+            intent = await self.kernel.get_order_intent(intent_id)
+            if "slot" in intent.metadata:
+                state = await self.kernel.get_order_state(intent_id)
+                filled = intent.order.quantity - item.remaining
+                self.slots[intent.order.symbol].adopt(intent, state, filled)
 
     async def stop(self, cancel_kept: bool) -> None:
         """Run `on_stop`; withdraw what slots keep resting if `cancel_kept`."""
@@ -131,7 +142,7 @@ class Engine:
         await self.flush()
 
     async def _close_bars(self, boundary_ns: int) -> None:
-        for symbol, builder in self.bars.items():
+        for builder in self.bars.values():
             bar = builder.close(boundary_ns)
             if bar is not None:
                 await self.take_bar(bar)
@@ -209,10 +220,8 @@ class Engine:
             case CancelOrder(intent_id, ticket):
                 target = ticket.intent_id if ticket else intent_id
                 if target and not (ticket and not ticket.is_open):
-                    try:
+                    with suppress(NotFoundError):  # settled in the meantime
                         await self.kernel.cancel_order(target)
-                    except NotFoundError:
-                        pass  # settled in the meantime
             case CancelAll(symbol):
                 await self.kernel.cancel_all_orders(symbol)
 
@@ -268,25 +277,22 @@ class Engine:
     # -- the strategy's code ---------------------------------------------------------------------
 
     async def call(self, hook: str, *args: Any) -> None:
+        """Run a hook, if the strategy has it; what it raises names the user's file and line."""
         function = self.hooks.get(hook)
         if function is None:
             return
-        result = self._guard(function, *args)
-        if inspect.isawaitable(result):
-            await self.finish(result)
-
-    async def finish(self, result: Awaitable[Any]) -> None:
-        """Await an asynchronous hook; what it raises names the user's file and line."""
         try:
-            await result
+            result = function(*args)
+            if inspect.isawaitable(result):
+                await result
         except QuantError:
             raise
-        except Exception as error:  # user code may raise anything
+        except Exception as error:  # user code may raise anything; it is answered with file and line
             raise strategy_error(error, self.strategy) from error
 
-    def _guard(self, function: Callable[..., Any], *args: Any) -> Any:
+    def _set_up(self, market: Market) -> None:
         try:
-            return function(*args)
+            self.strategy.setup(market)
         except QuantError:
             raise
         except Exception as error:  # user code may raise anything

@@ -83,9 +83,7 @@ class MarketTotal:
         """An order already counted can only make the position smaller, whatever else fills."""
         if not self.qty or (self.qty > 0) == (order.side is Side.BUY):
             return False
-        if order.reduce_only and not self.is_spot:
-            return True
-        return self.side(order.side).qty <= abs(self.qty)
+        return order.reduce_only or self.side(order.side).qty <= abs(self.qty)
 
     def held(self) -> Decimal | None:
         """Value of the position, signless."""
@@ -109,8 +107,11 @@ class MarketTotal:
         return plus(self.held(), plus(self.opens(Side.BUY), self.opens(Side.SELL)))
 
     def backing(self) -> Decimal | None:
-        """Cash that is not free: what spot buys would cost; futures are backed in full."""
-        return self.buys.opens(ZERO) if self.is_spot else self.exposure()
+        """Cash that is not free: what spot buys would cost, or a future's largest position in full."""
+        if self.is_spot:
+            return self.buys.opens(ZERO)
+        long, short = self.position(Side.BUY), self.position(Side.SELL)
+        return None if long is None or short is None else max(long, short)
 
 
 def plus(a: Decimal | None, b: Decimal | None) -> Decimal | None:

@@ -170,7 +170,10 @@ class Slots:
         if size is None or not isinstance(price, float):
             return False
         if self._is_spot and wish.side is _SELL:
-            size = min(size, self._room(slot))
+            room = self._room(slot)
+            if slot.remaining > room + self._lot * _FUZZ:
+                return False
+            size = min(size, room)
         more = size - slot.remaining
         return (
             abs(price - slot.price) <= (wish.tolerance + _FUZZ) * self._tick
@@ -179,14 +182,11 @@ class Slots:
             and (abs(more) <= wish.size_tolerance * size or 0 <= more < self._lot * (1 - _FUZZ))
         )
 
-    def _is_near(self, resting: StandardOrder, order: StandardOrder, wish: Keep, filled: Decimal) -> bool:
-        """The same question, of exact and rounded terms."""
-        if resting.price is None or order.price is None:
+    def _is_near(self, resting: StandardOrder, order: StandardOrder, wish: Keep) -> bool:
+        """The same question, of exact and rounded terms; the quantity has been compared already."""
+        if resting.price is None or order.price is None or resting.quantity != order.quantity:
             return False
-        ticks = float(abs(resting.price - order.price) / self._exact_tick)
-        change = float(abs(resting.quantity - order.quantity))
-        allowed = wish.size_tolerance * float(order.quantity - filled)
-        return ticks <= wish.tolerance + _FUZZ and change <= allowed
+        return float(abs(resting.price - order.price) / self._exact_tick) <= wish.tolerance + _FUZZ
 
     def _room(self, slot: Slot) -> float:
         """What a spot sell in this slot may come to: the position, less what other slots are selling."""
@@ -239,32 +239,41 @@ class Slots:
         resting = slot.order
         if resting is None or wish.side is not slot.side or wish.post_only is not slot.post_only:
             return self._cancel(slot)
-        quantity = self._affordable(slot, wish, aim)
-        left = resting.quantity - slot.filled
-        if quantity <= 0:
-            # What is left of an order may be too little for a new one, and still trade.
-            is_remnant = aim.size >= self._lot and left <= self._exact_room(slot)
-            return None if is_remnant else self._cancel(slot)
-        refills = quantity > left and slot.filled > 0
-        if refills and self._waits(slot.filled_ns + wish.cooldown_ns, now_ns):
-            quantity = left
-        order = self._aims.limit_order(wish, aim.price, slot.filled + quantity)
-        if self._is_near(resting, order, wish, slot.filled):
+        working = self._working(slot, wish, aim, resting.quantity - slot.filled, now_ns)
+        if working is None:
             return None
-        earliest = max(slot.not_before_ns, slot.sent_ns + wish.min_rest_ns)
-        if self._waits(earliest, now_ns) or self._holds_back(wish, aim, now_ns):
-            return None
-        if slot.generation > _MOVES_MAX:
+        if working <= 0 or slot.generation > _MOVES_MAX:
             return self._cancel(slot)
+        order = self._aims.limit_order(wish, aim.price, slot.filled + working)
+        earliest = max(slot.not_before_ns, slot.sent_ns + wish.min_rest_ns)
+        if (
+            self._is_near(resting, order, wish)
+            or self._waits(earliest, now_ns)
+            or self._holds_back(wish, aim, now_ns)
+        ):
+            return None
         slot.sent(order, now_ns)
         return ModifyOrder(slot.intent_id, order)
+
+    def _working(self, slot: Slot, wish: Keep, aim: Aim, left: Decimal, now_ns: int) -> Decimal | None:
+        """How much of an order of which `left` is left is to work on; `None`: leave it as it is."""
+        quantity = self._affordable(slot, wish, aim)
+        is_oversold = self._is_spot and wish.side is Side.SELL and left > self._exact_room(slot)
+        if quantity <= 0:
+            # What is left of an order may be too little for a new one, and still trade.
+            return Decimal(0) if is_oversold or aim.size < self._lot else None
+        if not is_oversold and float(abs(quantity - left)) <= wish.size_tolerance * float(quantity):
+            return left
+        if quantity > left and slot.filled > 0 and self._waits(slot.filled_ns + wish.cooldown_ns, now_ns):
+            return left if self._aims.is_enough(left, aim.price) else None
+        return quantity
 
     def _reach(self, slot: Slot, wish: Hold, aim: Aim, now_ns: int) -> Command | None:
         if slot.stage is Stage.RESTING and slot.order and slot.order.type is not OrderType.MARKET:
             return self._cancel(slot)
         mid, target = aim.price, aim.size
         gap = target - self._position
-        is_far = abs(gap) > wish.tolerance * abs(target)
+        is_far = abs(gap) > wish.tolerance * abs(target) * (1 + _FUZZ)
         if slot.stage is not Stage.EMPTY or not mid or not is_far or not self._aims.is_enough(abs(gap), mid):
             return None
         if self._waits(slot.not_before_ns, now_ns):

@@ -101,7 +101,7 @@ class RiskGate:
         count, filled = 1, ZERO
         for item in self._working():
             if item.intent_id == replaces:
-                filled = item.order.quantity - item.remaining
+                filled = max(item.order.quantity - item.remaining, ZERO)
                 continue
             count += 1
             symbol = item.order.symbol

@@ -43,6 +43,7 @@ class Slot:
     """
 
     __slots__ = (
+        "_before",
         "cooldown_ns",
         "ended_id",
         "failures",
@@ -82,6 +83,7 @@ class Slot:
         self.intent_id = ""
         self.generation = 0
         self.order: StandardOrder | None = None
+        self._before: StandardOrder | None = None
         self.filled = Decimal(0)
         self.side = Side.BUY
         self.price = 0.0
@@ -95,11 +97,11 @@ class Slot:
         self.generation += 1
         self.stage = Stage.SENT
         self.sent_ns = now_ns
-        remaining = float(order.quantity - self.filled)
-        # Until the exchange has answered, old and new terms may both be working: the larger counts.
-        larger = max(self.remaining, remaining)
+        self._before = self.order
+        # Until the exchange has answered either terms may be the ones that work: the larger counts.
+        at_least = self.remaining
         self._take_terms(order)
-        self.remaining = larger
+        self.remaining = max(self.remaining, at_least)
 
     def cancelling(self) -> None:
         """A command to cancel has been given."""
@@ -112,9 +114,10 @@ class Slot:
 
     def refused(self, reason: str, now_ns: int) -> None:
         """A command was not accepted: what was open rests on, and the slot backs off."""
-        if self.intent_id:
+        if self.intent_id and self._before is not None:
             self.stage = Stage.RESTING
             self.generation -= 1
+            self._take_terms(self._before)
         else:
             self._clear()
         self.back_off(reason, now_ns)

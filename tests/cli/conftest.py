@@ -208,6 +208,7 @@ def pattern(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path: Path, pattern: Path) -> Path:
     """A project whose bot `mm` has one wish of each kind, and does not run."""
     shutil.copytree(pattern, tmp_path, dirs_exist_ok=True)
+    os.utime(tmp_path / ".quant" / "mm.db", ns=(T0, T0 + 21 * S))
     return tmp_path
 
 

@@ -30,6 +30,11 @@ def test_every_verb_is_listed_with_its_line(program):
         assert verb.summary in said.stdout
 
 
+@pytest.mark.parametrize("verb", app.VERBS)
+def test_the_help_of_a_verb_imports_nothing_heavy(modules_after, verb):
+    assert not modules_after(verb, "--help") & (HEAVY - {"pydantic"})  # which Typer itself uses for types
+
+
 def test_without_a_verb_it_shows_its_help(program):
     said = program()
     assert (said.returncode, said.stderr) == (0, "")
@@ -92,6 +97,14 @@ def test_a_bug_names_its_place_and_shows_its_traceback_only_when_asked():
     )
     assert "Traceback" not in said.stderr
     assert "Traceback" in run_main("1 / 0", QUANT_DEBUG="1").stderr
+    assert "Traceback" not in run_main("1 / 0", QUANT_DEBUG="0").stderr
+
+
+def test_debug_shows_the_traceback_of_our_own_errors_too(program):
+    said = program("--debug", "orders")
+    assert said.returncode == 7
+    assert said.stderr.startswith("Traceback")
+    assert "\nerror: no bot has run here yet\n" in said.stderr
 
 
 def test_an_interrupt_is_130_and_an_exit_code_is_kept():

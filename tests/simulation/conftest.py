@@ -3,16 +3,17 @@
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 from quantcli.clock import VirtualClock
+from quantcli.model.account import AssetBalance
 from quantcli.model.batch import FIELDS, Chunk, Columns
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata
 from quantcli.model.market import EVENT_TYPES, BookUpdate, Channel, MarketEvent, Ticker, Trade
-from quantcli.model.order import Cancel, Lookup, OrderType, Place, Report, Request, StandardOrder
+from quantcli.model.order import Cancel, Lookup, Order, OrderType, Place, Report, Request, StandardOrder
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.simulation.fees import Fees
 from quantcli.simulation.latency import Latency
@@ -104,7 +105,7 @@ class Desk:
         return self.exchange.advance(due)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def desk() -> Callable[..., Desk]:
     return Desk
 
@@ -207,11 +208,26 @@ def _play_columns(
     return reports + _pass_time(exchange, clock, 2**62)
 
 
-@pytest.fixture(scope="session")
-def play_events() -> Callable[..., list[Report]]:
-    return _play_events
+class Outcome(NamedTuple):
+    reports: list[Report]
+    balances: tuple[AssetBalance, ...]
+    open_orders: list[Order]
+    queue_mattered: bool
+
+
+def _both_ways(settings: dict[str, Any], chunks: Any, script: Script) -> list[Outcome]:
+    """What comes of a run one by one, and of the same run by columns."""
+    outcomes = []
+    for play in (_play_events, _play_columns):
+        clock = VirtualClock()
+        exchange = SimulatedExchange("binance", seed=7, clock=clock, **settings)
+        reports = play(exchange, clock, chunks, script)
+        outcomes.append(
+            Outcome(reports, exchange.balances(), exchange.open_orders(), exchange.queue_mattered)
+        )
+    return outcomes
 
 
 @pytest.fixture(scope="session")
-def play_columns() -> Callable[..., list[Report]]:
-    return _play_columns
+def both_ways() -> Callable[..., list[Outcome]]:
+    return _both_ways

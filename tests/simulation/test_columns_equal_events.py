@@ -6,18 +6,16 @@ from decimal import Decimal
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quantcli.clock import VirtualClock
 from quantcli.codecs.binance import BinanceCodec
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata, round_price
 from quantcli.model.market import AggTrade, Bar, BookUpdate, Ticker, Trade
 from quantcli.model.order import Cancel, Lookup, Observation, OrderType, Place, StandardOrder, TimeInForce
-from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.simulation.fees import Fees
 from quantcli.simulation.latency import Latency
 from quantcli.simulation.matching import QueueModel
@@ -132,72 +130,42 @@ def build_script(requests: Any, metas: Any) -> dict[int, list[Any]]:
     return script
 
 
-def outcome(
-    play: Any,
-    queue: QueueModel,
-    latency: Latency,
-    metas: Any,
-    chunks: Any,
-    script: Any,
-    cash: Decimal = Decimal(50),
-) -> Any:
-    clock = VirtualClock()
-    exchange = SimulatedExchange(
-        "binance",
-        {meta.symbol.name: meta for meta in metas},
-        {"USDT": cash, "BTC": Decimal("0.5"), "NEXO": Decimal(100_000)},
-        FEES,
-        latency,
-        queue,
-        7,
-        clock,
-    )
-    reports = play(exchange, clock, chunks, script)
-    return reports, exchange.balances(), exchange.open_orders(), exchange.queue_mattered
+class Scenario(NamedTuple):
+    numbers: list[Any]
+    requests: list[Any]
+    queue: QueueModel
+    latency: Latency
+    cut: int
+
+
+scenarios = st.builds(
+    Scenario,
+    row_lists,
+    st.lists(request_numbers, max_size=25),
+    st.sampled_from(list(QueueModel)),
+    st.builds(Latency, st.sampled_from([0, 2, 9]), st.sampled_from([0, 3]), st.booleans()),
+    st.integers(1, 119),
+)
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    numbers=row_lists,
-    requests=st.lists(request_numbers, max_size=25),
-    queue=st.sampled_from(list(QueueModel)),
-    latency=st.builds(Latency, st.sampled_from([0, 2, 9]), st.sampled_from([0, 3]), st.booleans()),
-    cut=st.integers(1, 119),
-)
+@given(scenario=scenarios)
 def test_random_markets_and_orders_give_the_same_reports(
-    numbers: Any,
-    requests: Any,
-    queue: QueueModel,
-    latency: Latency,
-    cut: int,
-    spot: Any,
-    perp: Any,
-    chunk: Any,
-    play_events: Any,
-    play_columns: Any,
+    scenario: Scenario, spot: Any, perp: Any, chunk: Any, both_ways: Any
 ) -> None:
     metas = (spot, perp)
-    _, rows = chunk(build_rows(numbers, metas))
-    chunks = [chunk(part) for part in (rows[:cut], rows[cut:]) if part]
-    script = build_script(requests, metas)
-    one_by_one = outcome(play_events, queue, latency, metas, chunks, script)
-    by_columns = outcome(play_columns, queue, latency, metas, chunks, script)
+    _, rows = chunk(build_rows(scenario.numbers, metas))
+    chunks = [chunk(part) for part in (rows[: scenario.cut], rows[scenario.cut :]) if part]
+    script = build_script(scenario.requests, metas)
+    settings = {
+        "instruments": {meta.symbol.name: meta for meta in metas},
+        "balances": {"USDT": Decimal(50), "BTC": Decimal("0.5")},
+        "fees": FEES,
+        "latency": scenario.latency,
+        "queue": scenario.queue,
+    }
+    one_by_one, by_columns = both_ways(settings, chunks, script)
     assert by_columns == one_by_one
-
-
-def test_the_property_is_not_empty(spot: Any, perp: Any, chunk: Any, play_columns: Any) -> None:
-    """The generated orders do trade as makers and as takers."""
-    numbers = [("quote", 0, 1, 100, 1, 10, 10, 1), ("trade", 0, 1, 99, 0, 5, 0, 2)] * 5
-    requests = [
-        (0, "place", 0, Side.BUY, 100, 20, "limit"),
-        (2, "place", 2, Side.BUY, 104, 5, "limit"),
-    ]
-    chunks = [chunk(build_rows(numbers, (spot, perp)))]
-    reports, *_ = outcome(
-        play_columns, QueueModel.VOLUME, Latency(), (spot, perp), chunks, build_script(requests, (spot, perp))
-    )
-    fills = [fill for report in reports if isinstance(report, Observation) for fill in report.fills]
-    assert {fill.is_maker for fill in fills} == {True, False}
 
 
 def read_capture(name: str, records: int) -> list[Any]:
@@ -234,21 +202,25 @@ def make_a_market(rows: list[Any], meta: Any) -> dict[int, list[Any]]:
 
 
 @pytest.mark.parametrize("queue", list(QueueModel))
-def test_a_recorded_market_gives_the_same_reports(
-    queue: QueueModel, chunk: Any, play_events: Any, play_columns: Any
-) -> None:
+def test_a_recorded_market_gives_the_same_reports(queue: QueueModel, chunk: Any, both_ways: Any) -> None:
     meta = SymbolMetadata(
         Symbol.parse("NEXO/USDT"), "binance", "NEXOUSDT", price_tick=Decimal("0.001"), lot=Decimal("0.01")
     )
     rows = read_capture("spot_nexousdt_20240723-24.capture.jsonl.gz", 20_000)
     chunks = [chunk(rows[i : i + 6000]) for i in range(0, len(rows), 6000)]
     script = make_a_market(rows, meta)
-    latency = Latency(40_000_000, 15_000_000, jitter=True)
-    one_by_one, by_columns = (
-        outcome(play, queue, latency, [meta], chunks, script, Decimal(100_000))
-        for play in (play_events, play_columns)
-    )
+    settings = {
+        "instruments": {"NEXO/USDT": meta},
+        "balances": {"USDT": Decimal(100_000), "NEXO": Decimal(100_000)},
+        "fees": FEES,
+        "latency": Latency(40_000_000, 15_000_000, jitter=True),
+        "queue": queue,
+    }
+    one_by_one, by_columns = both_ways(settings, chunks, script)
     assert by_columns == one_by_one
-    fills = [fill for report in by_columns[0] if isinstance(report, Observation) for fill in report.fills]
+    fills = [
+        fill for report in by_columns.reports if isinstance(report, Observation) for fill in report.fills
+    ]
     assert len({fill.client_order_id for fill in fills if fill.is_maker}) > 10
-    assert by_columns[3]
+    assert any(not fill.is_maker for fill in fills)
+    assert by_columns.queue_mattered

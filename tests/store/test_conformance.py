@@ -291,7 +291,8 @@ async def test_a_commit_that_breaks_a_promise_leaves_nothing(store, rows):
     with pytest.raises(InvariantError):
         await store.commit(
             [
-                rows.intent(phase=IntentPhase.CANCELED, symbol="ETH/USDT", group_id="g"),
+                rows.intent(phase=IntentPhase.ACTIVE, symbol="ETH/USDT", group_id="g"),
+                rows.intent(phase=IntentPhase.CANCELED, symbol="XRP/USDT", group_id="g"),
                 rows.intent("i2", group_id="g"),
                 before[2],
                 rows.fill("t2"),

@@ -136,7 +136,7 @@ async def play(commands: list[Command], path: Path) -> None:
         await sqlite.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(COMMANDS, min_size=5, max_size=25))
 def test_any_sequence_of_commands_has_equal_outcomes(commands: list[Command]) -> None:
     with tempfile.TemporaryDirectory() as folder:

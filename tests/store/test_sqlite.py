@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from quantcli.model.order import AttemptState
 from quantcli.store.api import Identity
 from quantcli.store.database import new_identity, open_writer
 from quantcli.store.sqlite import SQLiteStore, open_readonly
+from quantcli.store.writer import Writer
 
 
 @pytest.fixture
@@ -29,8 +31,11 @@ async def opened(path):
 
 async def refusal_to_open(path: Path) -> StoreError:
     store = SQLiteStore(path)
-    with pytest.raises(StoreError) as refused:
-        await store.open()
+    try:
+        with pytest.raises(StoreError) as refused:
+            await store.open()
+    finally:
+        await store.close()
     assert refused.value.why
     assert refused.value.todo
     return refused.value
@@ -149,6 +154,21 @@ async def test_a_damaged_database_is_refused(path, rows):
     assert "damaged" in (await refusal_to_open(path)).what
 
 
+async def test_a_row_that_breaks_the_rules_of_its_table_is_damage(path, rows):
+    store = SQLiteStore(path)
+    await store.open()
+    await store.commit([rows.intent()])
+    await store.close()
+    stranger = sqlite3.connect(path)
+    with stranger:
+        stranger.execute("PRAGMA ignore_check_constraints = ON")
+        stranger.execute("UPDATE intents SET quantity = '1e9'")
+    stranger.close()
+    refused = await refusal_to_open(path)
+    assert "damaged" in refused.what
+    assert "CHECK" in refused.why
+
+
 async def test_a_refused_file_is_not_left_locked(path):
     path.write_bytes(b"no database" * 1000)
     await refusal_to_open(path)
@@ -177,13 +197,14 @@ async def test_a_file_without_write_permission_is_refused(path):
 async def test_a_cancelled_commit_is_whole(opened, rows):
     """Each task is cancelled at another moment; no intent may be there without its attempt."""
     everything = [[rows.intent(f"i{n}"), rows.state(f"i{n}"), rows.fill(f"t{n}")] for n in range(200)]
-    tasks = [asyncio.create_task(opened.commit(batch)) for batch in everything]
-    for n, task in enumerate(tasks):
-        if n % 3:
-            await asyncio.sleep(0)
-        task.cancel()
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    await opened.set_meta("after", "all")
+    async with asyncio.timeout(10):
+        tasks = [asyncio.create_task(opened.commit(batch)) for batch in everything]
+        for n, task in enumerate(tasks):
+            if n % 3:
+                await asyncio.sleep(0)
+            task.cancel()
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        await opened.set_meta("after", "all")
     intents = {i.intent_id[1:] for i in await opened.intents.list_intents()}
     states = {s.intent_id[1:] for s in await opened.orders.list_order_states()}
     fills = {f.trade_id[1:] for f in await opened.fills()}
@@ -209,15 +230,24 @@ async def test_commits_are_made_in_the_order_they_were_asked_for(opened, rows):
     assert [fill.trade_id for fill in await opened.fills()] == [str(n) for n in range(100)]
 
 
-async def test_closing_finishes_what_was_asked_for(path, rows):
-    store = SQLiteStore(path)
-    await store.open()
-    commits = [asyncio.create_task(store.commit([rows.fill(f"{n}")])) for n in range(20)]
-    await asyncio.sleep(0)
-    await store.close()
-    await asyncio.gather(*commits)
-    async with open_readonly(path) as reading:
-        assert len(await reading.fills()) == 20
+async def test_closing_finishes_what_was_asked_for(path):
+    connection, _ = open_writer(path, new_identity)
+    writer, done = Writer(), []
+
+    def slow(connection: sqlite3.Connection) -> None:
+        time.sleep(0.05)
+        done.append("slow")
+
+    writer.start(connection)
+    async with asyncio.timeout(10):
+        works = [slow, *(lambda _, n=n: done.append(n) for n in range(3))]
+        waiting = [asyncio.create_task(writer.run(work)) for work in works]
+        await asyncio.sleep(0)
+        await writer.close()
+        assert done == ["slow", 0, 1, 2]
+        await asyncio.gather(*waiting)
+    with pytest.raises(StoreError, match="not open"):
+        await writer.run(slow)
 
 
 async def test_values_a_column_cannot_hold_are_refused_alone(opened, rows):

@@ -236,6 +236,18 @@ def test_futures_are_backed_in_full_in_both_directions() -> None:
     assert desk.refusal(sell("1.334", "120", PERP)) == "capital"
 
 
+def test_of_a_futures_bid_and_ask_only_the_larger_is_backed() -> None:
+    desk = Desk()
+    desk.rest(buy("10", "100", PERP))
+    assert desk.refusal(sell("10", "100", PERP)) is None
+    assert desk.refusal(sell("10.001", "100", PERP)) == "capital"
+    assert desk.refusal(buy("0.1", "100")) == "capital"
+
+
+def test_a_spot_buy_is_not_made_cheaper_by_calling_it_reduce_only() -> None:
+    assert Desk().refusal(buy("10.001", "100", reduce_only=True)) == "capital"
+
+
 def test_a_future_sold_below_the_mark_is_valued_at_the_mark() -> None:
     assert Desk().refusal(sell("10.001", "50", PERP)) == "capital"
 
@@ -309,6 +321,14 @@ def test_exposure_sums_positions_and_working_orders_over_markets() -> None:
     desk.rest(buy("10", "10", SOL))
     assert desk.refusal(buy("2", "100")) is None
     assert desk.refusal(buy("2.001", "100")) == "exposure"
+
+
+def test_exits_that_wait_for_their_entry_use_up_no_exposure() -> None:
+    desk = Desk(Limits(max_exposure=D(500)))
+    desk.rest(sell("5", "110", PERP, reduce_only=True))
+    desk.rest(sell("5", "90", PERP, reduce_only=True))
+    assert desk.refusal(buy("5", "100", PERP)) is None
+    assert desk.refusal(buy("5.001", "100", PERP)) == "exposure"
 
 
 def test_exposure_is_unknown_and_refused_while_a_held_market_has_no_mark() -> None:
@@ -463,6 +483,10 @@ def test_the_exposure_decided_upon_is_never_below_what_fills_can_bring(
     (view,) = seen
     assert view.exposure is not None
     assert Fraction(view.exposure) >= value
+    funds = desk.books.funds()
+    assert funds is not None
+    assert view.free is not None
+    assert Fraction(funds) - Fraction(view.free) >= value
     if qty * order.side.sign > 0:
         assert view.position is not None
         assert Fraction(view.position) >= value

@@ -1,0 +1,312 @@
+"""The decision table, row by row, and what holds for all of it."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from quantcli.clock import NS_PER_MS, NS_PER_S
+from quantcli.kernel.reconcile import (
+    RULES,
+    CancelAttempt,
+    Doubt,
+    LookUp,
+    PlaceAttempt,
+    Policy,
+    Settle,
+    decide,
+)
+from quantcli.model.instrument import Side
+from quantcli.model.order import (
+    AttemptState,
+    IntentPhase,
+    OrderIntent,
+    OrderState,
+    OrderStatus,
+    OrderType,
+    ReconciliationStatus,
+    StandardOrder,
+    TimeInForce,
+)
+
+T0 = 1_000 * NS_PER_S
+POLICY = Policy()
+ORDER = StandardOrder("BTC/USDT", Side.BUY, OrderType.LIMIT, Decimal(10), Decimal(100))
+PREPARED, AMBIGUOUS, LIVE = AttemptState.PREPARED, AttemptState.AMBIGUOUS, AttemptState.LIVE
+CLOSING, DONE, DEAD = AttemptState.CLOSING, AttemptState.DONE, AttemptState.DEAD
+
+
+def wish(phase=IntentPhase.ACTIVE, generation=1, reason="", **terms):
+    return OrderIntent("i", replace(ORDER, **terms), T0, phase=phase, generation=generation, reason=reason)
+
+
+def attempt(state, number=1, status=OrderStatus.UNKNOWN, filled="0", fills=None, generation=1, **more):
+    amount = Decimal(filled)
+    known = amount if fills is None else Decimal(fills)
+    return OrderState(
+        "i",
+        number,
+        f"c{number}",
+        more.pop("order", ORDER),
+        generation,
+        more.pop("prepared_ns", T0),
+        state=state,
+        status=status,
+        filled=amount,
+        fills_qty=known,
+        **more,
+    )
+
+
+def at(seconds):
+    return T0 + round(seconds * NS_PER_S)
+
+
+def decided(intent, *attempts, seconds=0.0, policy=POLICY):
+    return decide(intent, attempts, at(seconds), policy)
+
+
+def kinds(decision):
+    return [type(action) for action in decision.actions]
+
+
+def test_a_new_wish_is_placed_in_full():
+    decision = decided(wish(IntentPhase.PENDING))
+    (place,) = decision.actions
+    assert (place.qty, place.price, place.n) == (10, 100, 1)
+    assert decision.look_again_at == at(3)
+
+
+def test_a_placement_under_way_is_waited_for():
+    decision = decided(wish(), attempt(PREPARED), seconds=2.9)
+    assert (decision.actions, decision.look_again_at) == ((), at(3))
+    assert decision.status is ReconciliationStatus.AWAITING_VENUE
+
+
+@pytest.mark.parametrize("phase", [IntentPhase.ACTIVE, IntentPhase.CANCEL_REQUESTED])
+def test_patience_ends_in_doubt_and_a_look_up(phase):
+    assert kinds(decided(wish(phase), attempt(PREPARED), seconds=3)) == [Doubt, LookUp]
+
+
+@pytest.mark.parametrize("phase", [IntentPhase.ACTIVE, IntentPhase.CANCEL_REQUESTED])
+def test_an_unknown_order_is_looked_up_and_never_placed_again(phase):
+    for hours in range(24):
+        decision = decided(wish(phase), attempt(AMBIGUOUS), seconds=3600 * hours)
+        assert set(kinds(decision)) <= {LookUp}
+
+
+def test_look_ups_of_an_unknown_order_grow_rarer():
+    state, now_ns, asked = attempt(AMBIGUOUS), T0, []
+    while len(asked) < 8:
+        decision = decide(wish(), [state], now_ns, POLICY)
+        if decision.actions:
+            asked.append((now_ns - T0) / NS_PER_S)
+            state = replace(state, lookup_sent_ns=now_ns)
+        now_ns = decision.look_again_at
+    assert asked == [0, 0.5, 1, 2, 4, 8, 13, 18]
+
+
+def test_an_operator_is_asked_for_after_the_hold():
+    assert decided(wish(), attempt(AMBIGUOUS), seconds=119).status is ReconciliationStatus.UNCERTAIN
+    assert decided(wish(), attempt(AMBIGUOUS), seconds=120).status is ReconciliationStatus.NEEDS_OPERATOR
+
+
+def test_a_fresh_working_order_is_left_alone():
+    state = attempt(LIVE, status=OrderStatus.NEW, last_sync_at=at(1))
+    decision = decided(wish(), state, seconds=30.9)
+    assert (decision.actions, decision.status) == ((), ReconciliationStatus.IN_SYNC)
+    assert decision.look_again_at == at(31)
+    assert kinds(decided(wish(), state, seconds=31)) == [LookUp]
+
+
+def test_a_working_order_nobody_answers_for_becomes_uncertain():
+    state = attempt(LIVE, status=OrderStatus.NEW, last_sync_at=at(1))
+    assert decided(wish(), state, seconds=33).status is ReconciliationStatus.IN_SYNC
+    assert decided(wish(), state, seconds=34).status is ReconciliationStatus.UNCERTAIN
+    assert decided(wish(), state, seconds=154).status is ReconciliationStatus.NEEDS_OPERATOR
+
+
+@pytest.mark.parametrize("state", [LIVE, CLOSING])
+def test_missing_fills_are_asked_for_while_working_and_after(state):
+    lacking = attempt(state, filled="4", fills="3", last_sync_at=at(1))
+    early = decided(wish(), lacking, seconds=1.4)
+    assert (early.actions, early.status) == ((), ReconciliationStatus.FILLS_PENDING)
+    assert kinds(decided(wish(), lacking, seconds=1.5)) == [LookUp]
+
+
+@pytest.mark.parametrize("intent", [wish(IntentPhase.CANCEL_REQUESTED), wish(generation=2)])
+def test_a_working_order_no_longer_wanted_is_cancelled_once(intent):
+    state = attempt(LIVE, last_sync_at=at(1))
+    assert kinds(decided(intent, state, seconds=2)) == [CancelAttempt]
+    waiting = decided(intent, replace(state, cancel_sent_ns=at(2)), seconds=4.9)
+    assert (waiting.actions, waiting.look_again_at) == ((), at(5))
+
+
+def test_an_unanswered_cancel_is_looked_into_and_then_repeated():
+    intent = wish(IntentPhase.CANCEL_REQUESTED)
+    state = attempt(LIVE, last_sync_at=at(1), cancel_sent_ns=at(2))
+    assert kinds(decided(intent, state, seconds=5)) == [LookUp]
+    answered = replace(state, lookup_sent_ns=at(5), last_sync_at=at(5.1))
+    assert kinds(decided(intent, answered, seconds=5.2)) == [CancelAttempt]
+
+
+def test_a_refused_cancel_is_looked_into_at_once():
+    doubtful = attempt(
+        LIVE,
+        last_sync_at=at(1),
+        cancel_sent_ns=at(2),
+        reconciliation_status=ReconciliationStatus.UNCERTAIN,
+    )
+    assert kinds(decided(wish(IntentPhase.CANCEL_REQUESTED), doubtful, seconds=2.1)) == [LookUp]
+
+
+# What an ended attempt means.
+
+
+def settled(decision):
+    (action,) = decision.actions
+    assert isinstance(action, Settle)
+    return action.phase, action.reason
+
+
+def ended(status, filled="0", **more):
+    return attempt(DEAD if status is OrderStatus.REJECTED else DONE, status=status, filled=filled, **more)
+
+
+@pytest.mark.parametrize(
+    ("status", "filled", "phase", "reason"),
+    [
+        (OrderStatus.FILLED, "10", IntentPhase.SATISFIED, ""),
+        (OrderStatus.REJECTED, "0", IntentPhase.FAILED, "refused by the exchange: -1013: x"),
+        (OrderStatus.EXPIRED, "4", IntentPhase.EXPIRED, "expired on the exchange: -1013: x"),
+        (OrderStatus.CANCELED, "0", IntentPhase.CANCELED, "external: cancelled on the exchange: -1013: x"),
+        (
+            OrderStatus.PARTIALLY_CANCELED,
+            "4",
+            IntentPhase.CANCELED,
+            "external: cancelled on the exchange: -1013: x",
+        ),
+    ],
+)
+def test_an_end_on_the_exchange_ends_the_wish(status, filled, phase, reason):
+    assert settled(decided(wish(), ended(status, filled, reason="-1013: x"))) == (phase, reason)
+
+
+@pytest.mark.parametrize(
+    "terms",
+    [
+        {"type": OrderType.MARKET, "price": None},
+        {"type": OrderType.IMMEDIATE_OR_CANCEL},
+        {"type": OrderType.FILL_OR_KILL},
+        {"time_in_force": TimeInForce.IOC},
+        {"time_in_force": TimeInForce.FOK},
+    ],
+)
+@pytest.mark.parametrize("status", [OrderStatus.EXPIRED, OrderStatus.CANCELED, OrderStatus.PARTIALLY_CANCELED])
+def test_an_order_that_never_rests_expires_with_what_it_got(terms, status):
+    state = ended(status, "4", order=replace(ORDER, **terms))
+    assert settled(decided(wish(**terms), state)) == (IntentPhase.EXPIRED, "not filled at once")
+
+
+def test_a_cancelled_wish_ends_when_its_order_has():
+    intent = wish(IntentPhase.CANCEL_REQUESTED, reason="by hand")
+    state = ended(OrderStatus.PARTIALLY_CANCELED, "4", cancel_sent_ns=at(1))
+    assert settled(decided(intent, state)) == (IntentPhase.CANCELED, "by hand")
+    assert settled(decided(intent)) == (IntentPhase.CANCELED, "by hand")
+
+
+def test_a_fill_that_outran_the_cancel_satisfies():
+    intent = wish(IntentPhase.CANCEL_REQUESTED, reason="by hand")
+    state = ended(OrderStatus.FILLED, "10", cancel_sent_ns=at(1))
+    assert settled(decided(intent, state))[0] is IntentPhase.SATISFIED
+
+
+def test_a_modified_wish_places_the_rest_on_the_new_terms():
+    state = ended(OrderStatus.PARTIALLY_CANCELED, "4", cancel_sent_ns=at(1))
+    (place,) = decided(wish(generation=2, price=Decimal(99), quantity=Decimal(12)), state).actions
+    assert (place.qty, place.price, place.n) == (8, 99, 2)
+
+
+def test_a_total_reduced_below_what_is_filled_is_satisfied():
+    state = ended(OrderStatus.PARTIALLY_CANCELED, "4", cancel_sent_ns=at(1))
+    intent = wish(generation=2, quantity=Decimal(3))
+    assert settled(decided(intent, state))[0] is IntentPhase.SATISFIED
+
+
+def test_new_terms_survive_the_end_of_the_old_unless_somebody_else_cancelled():
+    intent = wish(generation=2, price=Decimal(99))
+    for status in (OrderStatus.REJECTED, OrderStatus.EXPIRED):
+        assert kinds(decided(intent, ended(status))) == [PlaceAttempt]
+    assert settled(decided(intent, ended(OrderStatus.CANCELED)))[0] is IntentPhase.CANCELED
+
+
+def test_what_never_left_is_placed_again_with_pauses_and_not_for_ever():
+    tries = [attempt(DEAD, number) for number in (1, 2)]
+    waiting = decided(wish(), *tries, seconds=0.9)
+    assert (waiting.actions, waiting.look_again_at) == ((), at(1))
+    (place,) = decided(wish(), *tries, seconds=1).actions
+    assert (place.qty, place.n) == (10, 3)
+    enough = decided(wish(), *[attempt(DEAD, n) for n in range(1, 21)], seconds=99)
+    assert (enough.actions, enough.status) == ((), ReconciliationStatus.NEEDS_OPERATOR)
+
+
+def test_numbers_of_attempts_are_never_used_up_silently():
+    many = [ended(OrderStatus.CANCELED, number=n, cancel_sent_ns=at(1)) for n in range(1, 256)]
+    decision = decided(wish(generation=2), *many)
+    assert (decision.actions, decision.status) == ((), ReconciliationStatus.NEEDS_OPERATOR)
+
+
+def test_a_settled_wish_is_left_alone():
+    for phase in (IntentPhase.SATISFIED, IntentPhase.CANCELED, IntentPhase.EXPIRED, IntentPhase.FAILED):
+        assert decided(wish(phase), ended(OrderStatus.CANCELED)).actions == ()
+        assert kinds(decided(wish(phase), attempt(LIVE))) == [CancelAttempt]
+
+
+# Over all of it.
+
+times = st.integers(0, 200_000).map(lambda ms: T0 + ms * NS_PER_MS)
+open_attempts = st.builds(
+    lambda state, filled, fills, sync, cancel, look, generation: attempt(
+        state,
+        filled=str(filled),
+        fills=str(min(fills, filled)),
+        last_sync_at=sync,
+        cancel_sent_ns=cancel,
+        lookup_sent_ns=look,
+        generation=generation,
+    ),
+    st.sampled_from([PREPARED, AMBIGUOUS, LIVE, CLOSING]),
+    st.integers(0, 10),
+    st.integers(0, 10),
+    times,
+    st.one_of(st.just(0), times),
+    st.one_of(st.just(0), times),
+    st.integers(1, 2),
+)
+wishes = st.builds(wish, st.sampled_from(IntentPhase), st.integers(2, 3))
+
+
+def test_there_is_a_rule_for_every_open_attempt():
+    assert set(RULES) == {(state, wanted) for state in (PREPARED, AMBIGUOUS, LIVE, CLOSING) for wanted in (0, 1)}
+
+
+@given(wishes, open_attempts, times)
+def test_nothing_is_placed_or_settled_while_an_order_may_trade(intent, state, now_ns):
+    decision = decide(intent, [state], now_ns, POLICY)
+    assert not {PlaceAttempt, Settle} & set(kinds(decision))
+    assert decision.look_again_at is not None
+    assert decision.look_again_at > now_ns
+
+
+@given(wishes, open_attempts, times)
+def test_deciding_again_without_news_gives_no_second_command(intent, state, now_ns):
+    for action in decide(intent, [state], now_ns, POLICY).actions:
+        if isinstance(action, CancelAttempt):
+            state = replace(state, cancel_sent_ns=now_ns)
+        elif isinstance(action, LookUp):
+            state = replace(state, lookup_sent_ns=now_ns)
+        else:
+            state = replace(state, state=AMBIGUOUS)
+    assert decide(intent, [state], now_ns, POLICY).actions == ()
