@@ -112,10 +112,10 @@ class Core:
     def step(self, now_ns: int, event: Event) -> list[Effect]:
         """Fold `event`, decide what is due, and return what follows: nothing, or one `Commit`.
 
-        A `ValidationError` refuses the event and leaves everything as it was.  After an `InvariantError` the
-        core must not be used any more.
+        A clock that goes back stands still here.  A `ValidationError` refuses the event and leaves everything
+        as it was.  After an `InvariantError` the core must not be used any more.
         """
-        self._draft.now_ns = now_ns
+        now_ns = self._draft.now_ns = max(now_ns, self._draft.now_ns)
         self._fold[type(event)](event)
         while (due := self._queue.pop_due(now_ns)) is not None:
             self.metrics.lag_ns = now_ns - due[1]

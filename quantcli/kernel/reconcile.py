@@ -163,7 +163,7 @@ def _withdraw(attempt: OrderState, now_ns: int, policy: Policy) -> Decision:
     if sent_ns == 0:
         again = now_ns + policy.patience_ns
         return Decision((CancelAttempt(client_id, "no longer wanted as it is"),), _AWAITING, again)
-    if attempt.last_sync_at >= patient_until:
+    if now_ns >= patient_until and attempt.last_sync_at >= patient_until:
         again = now_ns + policy.patience_ns
         return Decision((CancelAttempt(client_id, "still working after a cancel"),), _AWAITING, again)
     if now_ns < patient_until and attempt.reconciliation_status is not _UNCERTAIN:

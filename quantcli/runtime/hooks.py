@@ -21,11 +21,7 @@ from quantcli.trading.loader import strategy_error
 
 
 class HookRunner:
-    """The hooks and wishes of one strategy, over one chunk after another.
-
-    Each `run` handles the rows before a stop, and answers the row at which the strategy wished
-    something, or `None` if it wished nothing.
-    """
+    """The hooks and wishes of one strategy, over one chunk after another."""
 
     def __init__(self, engine: Engine, view: ReplayView, clock: VirtualClock) -> None:
         self._engine = engine
@@ -78,11 +74,15 @@ class HookRunner:
         ]
         self._agenda = Agenda([*(turn.where for turn in self._turns), *wakes], chunk.local_ns, start)
 
-    async def run(self, stop: int) -> int | None:
-        """Handle the rows before `stop` that have not been handled yet."""
+    async def run(self, stop: int, due_ns: int) -> int | None:
+        """Handle the rows before `stop` that have not been handled yet.
+
+        Answers the row at which the strategy wished something, or asked to be woken before `due_ns`;
+        `None` if it did neither.
+        """
         try:
             if not self._is_plain:
-                return await self._run_agenda(stop)
+                return await self._run_agenda(stop, due_ns)
             return await self._run_plain(self._turns[0], stop) if self._turns else None
         except QuantError:
             raise
@@ -110,7 +110,7 @@ class HookRunner:
                     return turn.row()
         return None
 
-    async def _run_agenda(self, stop: int) -> int | None:
+    async def _run_agenda(self, stop: int, due_ns: int) -> int | None:
         """Wishes are asked for where what they read changed, and after every event a hook has seen."""
         engine, view, clock, turns, symbols = (
             self._engine,
@@ -129,12 +129,15 @@ class HookRunner:
                 result = turn.hook(event)
                 if result is not None:
                     await result
-                symbol = turn.symbol
+                touched = symbols  # what a hook remembers may change every wish
             else:
-                symbol = symbols[what - len(turns)]
-            if symbols:
+                touched = symbols[what - len(turns) : what - len(turns) + 1]
+            for symbol in touched:
                 self._evaluate(symbol, row)
-            if engine.is_restless:
+                wake_ns = engine.slots[symbol].next_due()
+                if wake_ns is not None and wake_ns < due_ns:
+                    due_ns = 0
+            if due_ns == 0 or engine.is_restless:
                 return row
         return None
 

@@ -119,19 +119,22 @@ class Live:
         builder = self._engine.bars.get(event.symbol)
         if builder is not None and isinstance(event, Trade):
             builder.add(event.price, event.size, event.local_ns)
-        await self._call_hook(event)
-        self._engine.evaluate(event.symbol)
+        has_hook = await self._call_hook(event)
+        for symbol in self._engine.markets if has_hook else (event.symbol,):
+            self._engine.evaluate(symbol)
         await self._engine.flush()
         await self._engine.take(self._exchange.on_event(event))
 
-    async def _call_hook(self, event: MarketEvent) -> None:
+    async def _call_hook(self, event: MarketEvent) -> bool:
+        """Whether there was a hook: what it remembers may change the wish for every market."""
         name = _HOOK_OF.get(type(event))
         if name is None or name not in self._hooks:
-            return
+            return False
         argument: Any = self._view.book(event.symbol) if isinstance(event, BookUpdate) else event
         if argument is not None:
             self._engine.strategy.event = event
             await self._engine.call(name, argument)
+        return True
 
     async def _due(self) -> None:
         now = self._clock.now_ns()

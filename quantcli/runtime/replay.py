@@ -64,10 +64,10 @@ class Replay:
         size, row = len(times), 0
         while True:
             due = self._next_due()
-            before_due = size if due is None else max(row, int(np.searchsorted(times, due, "right")))
+            before_due = max(row, int(np.searchsorted(times, due, "right")))
             acts = self._exchange.next_row(row)
             stop = min(before_due, acts + 1)
-            wished = await self._hooks.run(stop)
+            wished = await self._hooks.run(stop, due)
             if wished is not None:
                 stop = wished + 1
                 self._stand(wished, int(times[wished]))
@@ -76,16 +76,19 @@ class Replay:
                 self._stand(acts, int(times[acts]))
                 await self._engine.take(self._exchange.on_row(acts))
             row = stop
-            if wished is None and due is not None and row == before_due < size:
-                self._stand(row - 1, due)
-                await self._due()
-            elif row == size:
-                # What is due after the last row waits for the next chunk: its rows may come first.
-                return
+            if wished is not None or acts < stop:
+                continue  # something earlier may be due by now
+            if row == size:
+                return  # what is due later waits for the next chunk: its rows may come first
+            self._stand(row - 1, due)
+            await self._due()
 
-    def _next_due(self) -> int | None:
-        times = (self._engine.next_due(), self._exchange.next_due(), self._sampler.next_due())
-        return min((t for t in times if t is not None), default=None)
+    def _next_due(self) -> int:
+        due = self._sampler.next_due()
+        for at in (self._engine.next_due(), self._exchange.next_due()):
+            if at is not None and at < due:
+                due = at
+        return due
 
     def _stand(self, row: int, now_ns: int) -> None:
         self._view.row = row

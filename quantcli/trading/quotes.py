@@ -264,7 +264,7 @@ class Slots:
             return Decimal(0) if is_oversold or aim.size < self._lot else None
         if not is_oversold and float(abs(quantity - left)) <= wish.size_tolerance * float(quantity):
             return left
-        if quantity > left and slot.filled > 0 and self._waits(slot.filled_ns + wish.cooldown_ns, now_ns):
+        if quantity > left and self._waits(slot.filled_ns + wish.cooldown_ns, now_ns):
             return left if self._aims.is_enough(left, aim.price) else None
         return quantity
 

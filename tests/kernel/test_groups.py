@@ -83,7 +83,9 @@ def test_a_plan_carried_out_asks_for_nothing_more_and_bounds_what_is_left(mode, 
     assert all(rest <= max(10 - sum(filled), 0) for rest in left if sum(filled))
 
 
-@given(st.sampled_from(OcoMode), st.decimals("0.0001", "1000", places=4), st.text("0123456789abcdef", min_size=1))
+@given(
+    st.sampled_from(OcoMode), st.decimals("0.0001", "1000", places=4), st.text("0123456789abcdef", min_size=1)
+)
 def test_the_name_tells_the_group(mode, quantity, first):
     named = Group(mode, quantity, first)
     assert Group.parse(named.name) == named

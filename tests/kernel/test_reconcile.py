@@ -204,7 +204,9 @@ def test_an_end_on_the_exchange_ends_the_wish(status, filled, phase, reason):
         {"time_in_force": TimeInForce.FOK},
     ],
 )
-@pytest.mark.parametrize("status", [OrderStatus.EXPIRED, OrderStatus.CANCELED, OrderStatus.PARTIALLY_CANCELED])
+@pytest.mark.parametrize(
+    "status", [OrderStatus.EXPIRED, OrderStatus.CANCELED, OrderStatus.PARTIALLY_CANCELED]
+)
 def test_an_order_that_never_rests_expires_with_what_it_got(terms, status):
     state = ended(status, "4", order=replace(ORDER, **terms))
     assert settled(decided(wish(**terms), state)) == (IntentPhase.EXPIRED, "not filled at once")
@@ -289,7 +291,9 @@ wishes = st.builds(wish, st.sampled_from(IntentPhase), st.integers(2, 3))
 
 
 def test_there_is_a_rule_for_every_open_attempt():
-    assert set(RULES) == {(state, wanted) for state in (PREPARED, AMBIGUOUS, LIVE, CLOSING) for wanted in (0, 1)}
+    assert set(RULES) == {
+        (state, wanted) for state in (PREPARED, AMBIGUOUS, LIVE, CLOSING) for wanted in (0, 1)
+    }
 
 
 @given(wishes, open_attempts, times)

@@ -1,7 +1,7 @@
 """The replay jumps from stop to stop; walking through every row must come to the same orders and fills.
 
-The walker here is the slow reference: every row becomes an event, every hook and every wish is asked on
-every row, the exchange sees events one by one.
+The walker here is the slow reference: every row becomes an event, every hook is called and its market's wish
+asked on every row, the exchange sees events one by one.
 """
 
 from collections.abc import Callable
@@ -34,8 +34,8 @@ class SizeReader(Strategy):
     """Reads displayed sizes, so it must be asked again when only they change."""
 
     def desired(self, m):
-        if m.imbalance > 0.5:
-            yield keep.bid("bid", "60 USDT", m.best_bid, tolerance=0)
+        if m.imbalance > 0.47:
+            yield keep.bid("bid", "60 USDT", m.best_bid, tolerance=0, cooldown="1ms")
 
 
 class LastReader(Strategy):
@@ -117,7 +117,6 @@ class Walker:
             self.clock,
             self.view,
         )
-        self.has_trades = True
 
     async def walk(self, recording: Recording) -> None:
         engine = self.desk.engine
@@ -150,7 +149,8 @@ class Walker:
         if name in engine.hooks:
             self.strategy.event = event
             await engine.call(name, event)
-        engine.evaluate(event.symbol)
+        for symbol in engine.markets if name in engine.hooks else (event.symbol,):
+            engine.evaluate(symbol)
         await engine.flush()
         await engine.take(self.desk.exchange.on_event(event))
 

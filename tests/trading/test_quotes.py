@@ -259,6 +259,13 @@ class TestFills:
         future.pass_time(3 * S)
         assert len(future.wish(wish)) == 1
 
+    def test_leaving_a_wish_out_for_a_moment_does_not_shorten_the_cooldown(self, future: World) -> None:
+        wish = keep.bid("bid", 1.0, 99.0)
+        future.wish(wish)
+        future.fill(future.only(), "1")
+        future.wish()
+        assert future.wish(wish) == []
+
     def test_a_partial_fill_is_refilled_to_size_after_the_cooldown(self, future: World) -> None:
         wish = keep.bid("bid", 1.0, 99.0)
         future.wish(wish)
@@ -481,7 +488,23 @@ class TestSpot:
         spot.wish(keep.ask("ask", 1.0, 101.0))
         spot.pass_time(5 * S)
         spot.fill(spot.only(), "0.98")
+        spot.pass_time(5 * S)
         assert spot.wish(keep.ask("ask", 1.0, 101.0)) == []
+        assert spot.wish(keep.ask("ask", 1.0, 102.0)) == []
+
+    def test_a_remnant_of_more_than_is_held_is_cancelled(self, spot: World) -> None:
+        spot.position = Decimal("1")
+        spot.wish(keep.ask("ask", 1.0, 101.0))
+        spot.position = Decimal("0.02")
+        (command,) = spot.wish(keep.ask("ask", 1.0, 101.0))
+        assert isinstance(command, CancelOrder)
+
+    def test_a_hold_leaves_what_a_kept_order_is_selling(self, spot: World) -> None:
+        spot.position = Decimal(1)
+        ask = keep.ask("ask", 0.7, 101.0)
+        spot.wish(ask)
+        spot.wish(ask, hold(0))
+        assert spot.orders()["hold"].quantity == Decimal("0.3")
 
     def test_a_sell_larger_than_what_is_left_shrinks(self, spot: World) -> None:
         spot.position = Decimal("1")
@@ -593,6 +616,11 @@ class TestNonsense:
 
         with pytest.raises(AttributeError, match="mine"):
             future.slots.converge(desired(), 100, 101, Decimal(0), future.now)
+
+    def test_an_order_whose_wish_shrinks_below_a_lot_is_cancelled(self, future: World) -> None:
+        future.wish(keep.bid("bid", 1.0, 99.0))
+        (command,) = future.wish(keep.bid("bid", 0.0005, 99.0))
+        assert isinstance(command, CancelOrder)
 
     def test_less_than_a_lot_is_no_error_but_no_order(self, future: World) -> None:
         assert future.wish(keep.bid("bid", 0.0005, 99.0)) == []
