@@ -1,6 +1,5 @@
 """`quant simulate`: replay a recording through a strategy, and report."""
 
-import asyncio
 from typing import Annotated
 
 import msgspec
@@ -64,11 +63,10 @@ def command(
 
     from quantcli.report.folder import write_run
     from quantcli.report.summary import summarise
-    from quantcli.report.terminal import render
-    from quantcli.runtime.simulate import describe, simulate
+    from quantcli.runtime.simulate import describe, run_job
 
     with progress("simulating", job.recording.rows) as advance:
-        run = asyncio.run(simulate(job, all_queues=queue is None, progress=advance))
+        run = run_job(job, all_queues=queue is None, progress=advance)
     report = summarise(run)
     artifacts = write_run(find_project().runs, run, report, describe(job), job.source)
     report = msgspec.structs.replace(report, artifacts=artifacts)
@@ -76,5 +74,7 @@ def command(
         emit(report, output, str)
     else:
         from rich.console import Console
+
+        from quantcli.report.terminal import render
 
         render(report, Console(), plot)

@@ -152,7 +152,7 @@ def _sighted(state: OrderState, report: Observation, fills_qty: Decimal, now_ns:
     filled = max(state.filled, report.filled, fills_qty)
     if report.status is OrderStatus.FILLED:
         filled = max(filled, quantity)
-    ended = state.state in _ENDED or report.status.is_terminal or filled >= quantity
+    ended = report.status.is_terminal or filled >= quantity
     bare = report.status is OrderStatus.UNKNOWN and filled == 0
     seen = Seen.ENDED if ended else Seen.ACKNOWLEDGED if bare else Seen.WORKING
     target = transition(state.state, seen)

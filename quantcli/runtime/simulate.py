@@ -4,6 +4,7 @@ The queue models differ only where a resting order met a trade at its own price;
 answers for all of them.
 """
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping
@@ -31,8 +32,10 @@ from quantcli.store.halt import HaltFlag
 from quantcli.store.memory import MemoryStore
 from quantcli.trading.strategy import Strategy
 
-# The curve of a report has about this many points, but none closer than a second.
-_SAMPLES = 1_500
+# The account is looked at so many times in a run, but not more than once a second, nor less than once a
+# minute: the ratios of a report are taken from returns over a minute.
+_SAMPLES = 300
+_SAMPLE_MIN_NS, _SAMPLE_MAX_NS = NS_PER_S, 60 * NS_PER_S
 
 Progress = Callable[[int], None]
 
@@ -48,6 +51,19 @@ class Job(msgspec.Struct, frozen=True):
     params: Mapping[str, str]
     assumptions: Assumptions
     limits: LimitsConfig
+
+
+def run_job(job: Job, all_queues: bool, progress: Progress) -> Run:
+    """Run a job from outside of any event loop; see `simulate`."""
+    runs: list[Run] = []
+
+    async def main() -> None:
+        # The result is not returned through the loop: asyncio puts the text of it into an error that it
+        # raises and swallows while it gives the signal handlers back, and a run can be long to spell.
+        runs.append(await simulate(job, all_queues, progress))
+
+    asyncio.run(main())
+    return runs[0]
 
 
 async def simulate(job: Job, all_queues: bool, progress: Progress) -> Run:
@@ -84,7 +100,8 @@ async def _simulate_once(job: Job, progress: Progress) -> tuple[Run, bool]:
         clock,
         view,
     )
-    step_ns = max(NS_PER_S, (recording.to_ns - recording.from_ns) // _SAMPLES)
+    step_ns = (recording.to_ns - recording.from_ns) // _SAMPLES
+    step_ns = min(max(step_ns, _SAMPLE_MIN_NS), _SAMPLE_MAX_NS)
     sampler = Sampler(desk.portfolio, recording.from_ns, step_ns)
 
     def on_chunk(chunk: Chunk) -> None:

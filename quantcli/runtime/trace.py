@@ -10,7 +10,6 @@ import hashlib
 import msgspec
 
 from quantcli.model.event import Event, OrderEvent, RiskLimit
-from quantcli.model.instrument import canonical
 
 
 class Trace:
@@ -34,11 +33,11 @@ class Trace:
                     intent.phase.value,
                     order.side.value,
                     order.type.value,
-                    canonical(order.quantity),
-                    canonical(order.price) if order.price is not None else None,
+                    order.quantity,
+                    order.price,
                     state.client_order_id if state else None,
                     state.status.value if state else None,
-                    fill and (fill.trade_id, canonical(fill.qty), canonical(fill.price), canonical(fill.fee)),
+                    fill and (fill.trade_id, fill.qty, fill.price, fill.fee),
                     reason,
                 )
             case RiskLimit(at_ns, check, symbol, reason):

@@ -18,7 +18,6 @@ from quantcli.model.instrument import to_decimal
 from quantcli.model.market import AggTrade, BookUpdate, Channel, MarketEvent, OrderBook, Ticker, Trade
 from quantcli.trading.portfolio import Portfolio
 
-
 # One event costs about as much as a hundred of a batch: who asks more often gets them all at once.
 _MISSES_MAX = 100
 
@@ -27,6 +26,9 @@ class Holdings:
     """The half of a view that comes from our own books."""
 
     portfolio: Portfolio
+
+    def __init__(self) -> None:
+        self._marks: dict[str, tuple[Ticker, Decimal]] = {}
 
     def position(self, symbol: str) -> Decimal:
         """Signed holding in base units."""
@@ -50,13 +52,17 @@ class Holdings:
         quote = self.quote(symbol)
         if quote is None:
             return None
-        return (to_decimal(quote.bid) + to_decimal(quote.ask)) / 2
+        known = self._marks.get(symbol)
+        if known is None or known[0] is not quote:
+            known = self._marks[symbol] = quote, (to_decimal(quote.bid) + to_decimal(quote.ask)) / 2
+        return known[1]
 
 
 class LiveView(Holdings):
     """Remembers the last quote, trade and book of each market, as events are taken."""
 
     def __init__(self, now: Callable[[], int]) -> None:
+        super().__init__()
         self._now = now
         self._quotes: dict[str, Ticker] = {}
         self._last: dict[str, float] = {}
@@ -157,17 +163,19 @@ class ReplayView(Holdings):
     """
 
     def __init__(self, now: Callable[[], int]) -> None:
+        super().__init__()
         self._now = now
         self._streams: dict[tuple[Channel, str], _Stream] = {}
         self._depth: dict[str, DepthSync] = {}
         self._depth_done: dict[str, int] = {}
+        self._times: Ints = np.empty(0, np.int64)
         self.row = -1
         self.event_row: Callable[[], int] | None = None
 
     @property
     def now_ns(self) -> int:
-        """The present."""
-        return self._now()
+        """The present; between two stops, the time of the event being handled."""
+        return self._now() if self.event_row is None else int(self._times[self.event_row()])
 
     def load(self, chunk: Chunk) -> None:
         """Move on to the next chunk."""
@@ -177,6 +185,7 @@ class ReplayView(Holdings):
         for columns, where in zip(chunk.streams, chunk.where, strict=True):
             key = (columns.channel, columns.symbol)
             self._streams.setdefault(key, _Stream()).load(columns, where)
+        self._times = chunk.local_ns
         self.row = -1
 
     def _at(self) -> int:

@@ -133,6 +133,7 @@ class Engine:
             if at <= now:
                 every = self.strategy.timers[name]
                 self._timers[name] = at + every * ((now - at) // every + 1)
+                self.strategy.event = None
                 await self.call("on_timer", name)
                 self._wake_all()
         for symbol, slots in self.slots.items():
@@ -223,6 +224,10 @@ class Engine:
                     with suppress(NotFoundError):  # settled in the meantime
                         await self.kernel.cancel_order(target)
             case CancelAll(symbol):
+                for name in self.slots if symbol is None else (symbol,):
+                    # Slots are told that this was asked for, or they would take it for a stranger's doing.
+                    for cancel in self.slots[name].withdraw():
+                        await self._carry_out(cancel)
                 await self.kernel.cancel_all_orders(symbol)
 
     async def _place(self, command: PlaceOrder) -> None:
@@ -270,6 +275,7 @@ class Engine:
         if "slot" in intent.metadata:
             self.slots[intent.order.symbol].on_order(event)
         self._dirty[intent.order.symbol] = None
+        self.strategy.event = event
         if event.fill is not None:
             await self.call("on_fill", event.fill)
         await self.call("on_order", event)

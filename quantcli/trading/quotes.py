@@ -28,7 +28,8 @@ from quantcli.trading.slot import Slot, Stage
 from quantcli.trading.wishes import CancelOrder, Command, Hold, Keep, ModifyOrder, PlaceOrder, Wish
 
 _WISHES = (Keep, Hold)
-_RESTING, _SELL = Stage.RESTING, Side.SELL  # looked up once: an enum's members are slow to name
+# Looked up once: an enum's members are slow to name.
+_EMPTY, _RESTING, _SELL = Stage.EMPTY, Stage.RESTING, Side.SELL
 
 # A post-only wish that would trade at once is looked at again after this long, should nothing happen.
 _RETRY_NS = 250 * NS_PER_MS
@@ -72,8 +73,9 @@ class Slots:
         for wish in self._iterable(wishes):
             slot = self._slot_of(wish, wishes)
             seen += 1
-            if isinstance(wish, Hold) or not self._rests(slot, wish):
-                work.append((slot, self._aim(wish, wishes, bid, ask)))
+            if self._is_idle(slot, now_ns) or (isinstance(wish, Keep) and self._rests(slot, wish)):
+                continue
+            work.append((slot, self._aim(wish, wishes, bid, ask)))
         commands = self._drop_unseen(now_ns) if seen < len(self._slots) else []
         for slot, aim in work:
             command = self._act(slot, aim, now_ns)
@@ -161,6 +163,14 @@ class Slots:
 
     # -- comparing -------------------------------------------------------------------------------
 
+    def _is_idle(self, slot: Slot, now_ns: int) -> bool:
+        """Nothing could be done about the slot now, whatever its wish."""
+        if slot.stage is _RESTING:
+            return slot.paused
+        if slot.stage is _EMPTY:
+            return slot.paused or self._waits(slot.not_before_ns, now_ns)
+        return True
+
     def _rests(self, slot: Slot, wish: Keep) -> bool:
         """The fast path: an order rests within tolerance of the wish.  `False` only means: look closer."""
         if slot.stage is not _RESTING or wish.side is not slot.side or wish.post_only is not slot.post_only:
@@ -216,19 +226,15 @@ class Slots:
     # -- acting ----------------------------------------------------------------------------------
 
     def _act(self, slot: Slot, aim: Aim, now_ns: int) -> Command | None:
-        if slot.paused:
-            return None
         if isinstance(aim.wish, Hold):
             return self._reach(slot, aim.wish, aim, now_ns)
         slot.cooldown_ns = aim.wish.cooldown_ns
-        if slot.stage is Stage.EMPTY:
+        if slot.stage is _EMPTY:
             return self._place(slot, aim.wish, aim, now_ns)
-        if slot.stage is Stage.RESTING:
-            return self._move(slot, aim.wish, aim, now_ns)
-        return None
+        return self._move(slot, aim.wish, aim, now_ns)
 
     def _place(self, slot: Slot, wish: Keep, aim: Aim, now_ns: int) -> Command | None:
-        if self._waits(slot.not_before_ns, now_ns) or self._holds_back(wish, aim, now_ns):
+        if self._holds_back(wish, aim, now_ns):
             return None
         quantity = self._affordable(slot, wish, aim)
         if quantity <= 0:
@@ -274,9 +280,7 @@ class Slots:
         mid, target = aim.price, aim.size
         gap = target - self._position
         is_far = abs(gap) > wish.tolerance * abs(target) * (1 + _FUZZ)
-        if slot.stage is not Stage.EMPTY or not mid or not is_far or not self._aims.is_enough(abs(gap), mid):
-            return None
-        if self._waits(slot.not_before_ns, now_ns):
+        if slot.stage is not _EMPTY or not mid or not is_far or not self._aims.is_enough(abs(gap), mid):
             return None
         side = Side.BUY if gap > 0 else Side.SELL
         exact = abs(to_decimal(target) - self._exact_position)

@@ -141,6 +141,16 @@ async def test_a_modification_waits_for_the_final_count_and_places_the_rest(benc
     assert bench.kernel.counts().replaced == 1
 
 
+async def test_our_own_cancel_is_not_taken_for_somebody_elses_after_a_restart(bench):
+    intent_id, first = await bench.place()
+    await bench.show(first, NEW)
+    await bench.kernel.modify_order(intent_id, bench.order(price="101"))
+    await bench.restart()
+    await bench.show(first, CANCELED)
+    (place,) = bench.gateway.take(Place)
+    assert place.order.price == 101
+
+
 async def test_many_modifications_place_only_the_last(bench):
     intent_id, first = await bench.place()
     await bench.show(first, NEW)

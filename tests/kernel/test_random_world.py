@@ -5,6 +5,7 @@ The exchange knows the truth, so it can tell which promises hold (numbers from t
     I1   at most one order of an intent is live            I4   a placement that arrives has a durable row
     I2   fills never exceed the largest quantity wished     I5   a settled intent has no live order
     I3   fills recorded are fills that happened, and in the end all of them
+    I20  a leg of a group never wants more than the others left
     I6   SATISFIED means filled in full, any other end tells exactly what was filled
     I13  each placement arrives once                        I15  an attempt is never larger than the rest
 
@@ -99,6 +100,7 @@ class Book:
     status: OrderStatus = OrderStatus.NEW
     filled: Decimal = Decimal(0)
     fills: list[Fill] = field(default_factory=list)
+    ended_by_others: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -183,6 +185,7 @@ class World:
                 return
             if self.chance("external"):
                 self.end(book)
+                book.ended_by_others = True
                 self.stream(book)
                 return
             rest = book.order.quantity - book.filled
@@ -259,7 +262,12 @@ class Run:
         for _ in range(random.randint(4, 8)):
             await self.survive(self.some_wish())
             await self.pass_time(random.uniform(0, 20))
+        wild, self.world.faults = self.world.faults, dict(CALM)
         await self.pass_time(60)
+        self.check_fresh()
+        self.world.faults = wild
+        await self.survive(self.cancel_everything())
+        await self.pass_time(10)
         self.world.faults = dict(CALM)
         await self.survive(self.cancel_everything())
         await self.pass_time(200)
@@ -297,8 +305,6 @@ class Run:
 
     async def cancel_everything(self) -> None:
         await self.bench.kernel.cancel_all_orders()
-        if any(not intent.phase.is_terminal for intent in await self.bench.kernel.get_all_intents()):
-            await self.bench.kernel.cancel_all_orders()
 
     async def pass_time(self, seconds: float) -> None:
         clock, world = self.bench.clock, self.world
@@ -337,9 +343,38 @@ class Run:
         for intent_id, number in live.items():
             assert number == 1, "I1"
             assert not self.store.intents.rows[intent_id].phase.is_terminal, "I5"
+        self.check_groups()
         for fill in self.store._fills.rows.values():
             happened = {f.trade_id: f.qty for f in self.world.orders[fill.client_order_id].fills}
             assert happened[fill.trade_id] == fill.qty, "I3"
+
+    def check_groups(self) -> None:
+        legs: dict[str, list[OrderIntent]] = {}
+        for intent in self.store.intents.rows.values():
+            if intent.group_id is not None:
+                legs.setdefault(intent.group_id, []).append(intent)
+        for group_id, members in legs.items():
+            shared = Decimal(group_id.split("/")[1])
+            known = {i.intent_id: sum(s.filled for s in self.store.attempts(i.intent_id)) for i in members}
+            for intent in members:
+                others = sum(known.values()) - known[intent.intent_id]
+                if intent.phase in ("PENDING", "ACTIVE"):
+                    assert intent.order.quantity <= shared - others, "I20"
+
+    def check_fresh(self) -> None:
+        """After a minute without faults nothing older than half of it is unknown."""
+        known = {fill.trade_id for fill in self.store._fills.rows.values()}
+        old_ns = self.bench.clock.now_ns() - 40 * NS_PER_S
+        for book in self.world.orders.values():
+            assert {f.trade_id for f in book.fills if f.exchange_ns < old_ns} <= known, "L4"
+
+    def check_not_fought(self, intent_id: str, books: list[Book]) -> None:
+        """Nothing is placed after an order that somebody else cancelled."""
+        cancelled = {r.client_order_id for _, r in self.world.trace if isinstance(r, Cancel)}
+        foreign = [b for b in books if b.ended_by_others and b.client_order_id not in cancelled]
+        for book in foreign:
+            last = self.store.attempts(intent_id)[-1]
+            assert last.client_order_id == book.client_order_id, "fought"
 
     def check_end(self) -> None:
         recorded = Counter()
@@ -347,6 +382,7 @@ class Run:
             recorded[fill.intent_id] += fill.qty
         for intent_id, intent in self.store.intents.rows.items():
             books = self.of_intent(intent_id)
+            self.check_not_fought(intent_id, books)
             traded = sum((book.filled for book in books), Decimal(0))
             assert recorded[intent_id] == traded, "I3"
             assert traded <= self.store.most_wished[intent_id], "I2"

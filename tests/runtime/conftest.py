@@ -35,7 +35,9 @@ BBB = SymbolMetadata(
 )
 
 
-def walk(writer: Writer, rules: SymbolMetadata, rows: int, chance: random.Random, at_ns: int, seq: int) -> int:
+def walk(
+    writer: Writer, rules: SymbolMetadata, rows: int, chance: random.Random, at_ns: int, seq: int
+) -> int:
     """A market that moves by a tick or two, with quotes, trades and a book; ties in time included."""
     name, tick, mid = rules.symbol.name, float(rules.price_tick), 10_000
     for number in range(rows):
