@@ -72,7 +72,9 @@ def prepare(data: Path, catalog_path: Path) -> None:
     ]
     catalog.write_trade_ticks(trades)
     quotes = [
-        QuoteTick(INSTRUMENT, Price(bid, 2), Price(ask, 2), Quantity(bid_size, 5), Quantity(ask_size, 5), at, at)
+        QuoteTick(
+            INSTRUMENT, Price(bid, 2), Price(ask, 2), Quantity(bid_size, 5), Quantity(ask_size, 5), at, at
+        )
         for at, bid, ask, bid_size, ask_size in zip(
             *(columns[f"quote_{c}"].tolist() for c in ("ns", "bid", "ask", "bid_size", "ask_size")),
             strict=True,
@@ -154,10 +156,19 @@ def run(catalog_path: Path, strategy: str) -> None:
         for kind in (NautilusDataType.TradeTick, NautilusDataType.QuoteTick)
     ]
     venue = BacktestVenueConfig(
-        VENUE, "NETTING", "CASH", ["1000000 USDT", "10 BTC"], book_type="L1_MBP", fee_model=MakerTakerFeeModel(Decimal("0.001"), Decimal("0.001"))
+        VENUE,
+        "NETTING",
+        "CASH",
+        ["1000000 USDT", "10 BTC"],
+        book_type="L1_MBP",
+        fee_model=MakerTakerFeeModel(Decimal("0.001"), Decimal("0.001")),
     )
     config = BacktestRunConfig(
-        [venue], data, engine=BacktestEngineConfig(bypass_logging=True, run_analysis=False), id="bench", raise_exception=True
+        [venue],
+        data,
+        engine=BacktestEngineConfig(bypass_logging=True, run_analysis=False),
+        id="bench",
+        raise_exception=True,
     )
     node = BacktestNode([config])
     node.build()

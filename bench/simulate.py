@@ -97,13 +97,19 @@ def report(costs: dict[str, list[measure.Cost]], events: int) -> None:
         rate = count / cost.cpu_s / 1_000
         print(f"{name:<22}{cost.cpu_s:>8.2f}{rate:>12,.0f}{cost.wall_s:>8.2f}{cost.peak_mb:>9.0f}")
     ours = costs["synthetic ema"]
-    lines = [("ours by floor, ema: CPU (goal: at most 1.6)", measure.ratio(ours, costs["floor ema"], "cpu_s"))]
-    lines.append(("memory, twice the events by once", measure.ratio(costs["synthetic x2 ema"], ours, "peak_mb")))
+    lines = [
+        ("ours by floor, ema: CPU (goal: at most 1.6)", measure.ratio(ours, costs["floor ema"], "cpu_s"))
+    ]
+    lines.append(
+        ("memory, twice the events by once", measure.ratio(costs["synthetic x2 ema"], ours, "peak_mb"))
+    )
     for name in STRATEGIES if "nautilus ema" in costs else ():
         peer, own = costs[f"nautilus {name}"], costs[f"synthetic {name}"]
         lines.append((f"nautilus by ours, {name}: CPU (goal: ema 3)", measure.ratio(peer, own, "cpu_s")))
         lines.append((f"nautilus by ours, {name}: start to result", measure.ratio(peer, own, "wall_s")))
-        lines.append((f"ours by nautilus, {name}: peak memory (goal: 0.25)", measure.ratio(own, peer, "peak_mb")))
+        lines.append(
+            (f"ours by nautilus, {name}: peak memory (goal: 0.25)", measure.ratio(own, peer, "peak_mb"))
+        )
     for what, value in lines:
         print(f"{what:<50}{value:>7.2f}")
 

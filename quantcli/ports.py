@@ -23,7 +23,7 @@ class Gateway(Protocol):
         ...
 
 
-class Approved(msgspec.Struct, frozen=True):
+class Approved(msgspec.Struct, frozen=True, gc=False):
     """An order that passed every risk check.  Only `trading.risk` constructs it (a test sees to that),
     and the kernel accepts nothing else."""
 

@@ -26,7 +26,7 @@ MODULE_LINES = 400
 FUNCTION_LINES = 70
 PURE = re.compile(
     r"quantcli/(model|codecs|simulation|recording)/"
-    r"|quantcli/kernel/(core|reconcile|lifecycle|groups|workqueue|identity)\.py"
+    r"|quantcli/kernel/(core|draft|execution|groups|identity|lifecycle|projection|reconcile|steps|workqueue)\.py"
 )
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}
 # Where the machine's time may be read, and where errors of every kind may end.

@@ -77,8 +77,7 @@ class ExchangeKernel:
     # Lifecycle.
 
     async def start(self) -> None:
-        """Open the store and go on from what it holds; raises `StoreError` if it cannot be trusted."""
-        await self._store.open()
+        """Go on from what the store holds; whoever made the store has opened it, and closes it."""
         self._core = Core(self._store.identity, self._policy)
         self._engine = ReconciliationEngine(
             self._store, self._gateway, self._clock, self._core, self._publish
@@ -86,9 +85,8 @@ class ExchangeKernel:
         await self._engine.start()
 
     async def stop(self) -> None:
-        """Finish what is under way and close the store; no order is cancelled."""
+        """Finish what is under way; no order is cancelled."""
         await self._running.stop()
-        await self._store.close()
 
     async def health_check(self) -> Health:
         """How the kernel is."""

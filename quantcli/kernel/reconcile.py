@@ -51,7 +51,7 @@ class Policy(msgspec.Struct, frozen=True):
     max_attempts: int = 20
 
 
-class PlaceAttempt(msgspec.Struct, frozen=True):
+class PlaceAttempt(msgspec.Struct, frozen=True, gc=False):
     """Place `qty` at `price` (`None`: the type has none) as attempt number `n`."""
 
     qty: Decimal
@@ -60,28 +60,28 @@ class PlaceAttempt(msgspec.Struct, frozen=True):
     why: str
 
 
-class CancelAttempt(msgspec.Struct, frozen=True):
+class CancelAttempt(msgspec.Struct, frozen=True, gc=False):
     """Ask the exchange to cancel."""
 
     client_order_id: str
     why: str
 
 
-class LookUp(msgspec.Struct, frozen=True):
+class LookUp(msgspec.Struct, frozen=True, gc=False):
     """Ask the exchange for status and fills."""
 
     client_order_id: str
     why: str
 
 
-class Doubt(msgspec.Struct, frozen=True):
+class Doubt(msgspec.Struct, frozen=True, gc=False):
     """Give up waiting for the answer to a placement: it is AMBIGUOUS from now on."""
 
     client_order_id: str
     why: str
 
 
-class Settle(msgspec.Struct, frozen=True):
+class Settle(msgspec.Struct, frozen=True, gc=False):
     """The wish has ended in `phase`, for `reason`."""
 
     phase: IntentPhase
@@ -92,7 +92,7 @@ class Settle(msgspec.Struct, frozen=True):
 Action = PlaceAttempt | CancelAttempt | LookUp | Doubt | Settle
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """What to do now, how wish and exchange stand, and when to decide again unless news comes first."""
 
     actions: tuple[Action, ...]

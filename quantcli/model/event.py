@@ -27,7 +27,7 @@ class OrderEventKind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class OrderEvent(msgspec.Struct, frozen=True):
+class OrderEvent(msgspec.Struct, frozen=True, gc=False):
     """A step in an order's life.  `fill` is set on FILLED only; `state` is `None` for wishes that
     were refused before any attempt."""
 
@@ -52,7 +52,7 @@ class PositionEventKind(StrEnum):
     CLOSED = "closed"
 
 
-class PositionEvent(msgspec.Struct, frozen=True):
+class PositionEvent(msgspec.Struct, frozen=True, gc=False):
     """A position after a fill."""
 
     kind: PositionEventKind
@@ -78,7 +78,7 @@ class PortfolioValue(msgspec.Struct, frozen=True):
         return "portfolio.value"
 
 
-class RiskLimit(msgspec.Struct, frozen=True):
+class RiskLimit(msgspec.Struct, frozen=True, gc=False):
     """A wish that a risk check refused."""
 
     at_ns: int

@@ -7,7 +7,8 @@
     Request         what the kernel asks of an exchange       (place, cancel, look up)
     Report          what comes back, silence included         (observation, refusal, silence, absence)
 
-Structs without behaviour.  Which state follows which report is `kernel.lifecycle`'s business.
+Structs without behaviour; they refer to nothing that could refer back, so the garbage collector need not
+follow them.  Which state follows which report is `kernel.lifecycle`'s business.
 """
 
 from decimal import Decimal
@@ -126,7 +127,7 @@ class ReconciliationStatus(StrEnum):
     NEEDS_OPERATOR = "NeedsOperator"
 
 
-class StandardOrder(msgspec.Struct, frozen=True):
+class StandardOrder(msgspec.Struct, frozen=True, gc=False):
     """The terms of an order.  `quantity` in base units, prices in quote currency, all exact.
 
     `price` is needed by every type with a limit, `stop_price` by the two stop types, `expire_ns`
@@ -151,7 +152,7 @@ class StandardOrderGroup(msgspec.Struct, frozen=True):
     mode: OcoMode = OcoMode.REDUCE_ON_PARTIAL
 
 
-class OrderIntent(msgspec.Struct, frozen=True):
+class OrderIntent(msgspec.Struct, frozen=True, gc=False):
     """A durable wish.  `generation` counts its modifications; `reason` says why it ended or waits.
 
     `metadata` is the caller's own (strategy, slot, …) and comes back with every event.
@@ -168,7 +169,7 @@ class OrderIntent(msgspec.Struct, frozen=True):
     updated_ns: int = 0
 
 
-class OrderState(msgspec.Struct, frozen=True):
+class OrderState(msgspec.Struct, frozen=True, gc=False):
     """One attempt to satisfy an intent: what was sent, and what is known to have become of it.
 
     `order` holds the terms as sent.  `filled` is the exchange's cumulative quantity, `fills_qty` the
@@ -197,7 +198,7 @@ class OrderState(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Fill(msgspec.Struct, frozen=True):
+class Fill(msgspec.Struct, frozen=True, gc=False):
     """One execution, as the exchange reported it.  Identity: (`symbol`, `trade_id`)."""
 
     trade_id: str
@@ -214,7 +215,7 @@ class Fill(msgspec.Struct, frozen=True):
     intent_id: str = ""
 
 
-class Working(msgspec.Struct, frozen=True):
+class Working(msgspec.Struct, frozen=True, gc=False):
     """What an unsettled wish may still trade: its terms and the quantity not yet filled.  Wishes whose
     outcome is unknown count in full."""
 
@@ -243,7 +244,7 @@ class Order(msgspec.Struct, frozen=True):
 # What the kernel asks of an exchange.
 
 
-class Place(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True, gc=False):
     """Place `order` under `client_order_id`; worthless after `deadline_ns`."""
 
     client_order_id: str
@@ -251,14 +252,14 @@ class Place(msgspec.Struct, frozen=True):
     deadline_ns: int
 
 
-class Cancel(msgspec.Struct, frozen=True):
+class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Cancel by client order id."""
 
     client_order_id: str
     symbol: str
 
 
-class Lookup(msgspec.Struct, frozen=True):
+class Lookup(msgspec.Struct, frozen=True, gc=False):
     """Ask for status and fills of one order."""
 
     client_order_id: str
@@ -270,7 +271,7 @@ Request = Place | Cancel | Lookup
 # What comes back.
 
 
-class Observation(msgspec.Struct, frozen=True):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """The exchange showed the order: its status, cumulative filled quantity, and perhaps fills."""
 
     client_order_id: str
@@ -282,7 +283,7 @@ class Observation(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """The exchange definitively refused this very request; `request` is "place" or "cancel"."""
 
     client_order_id: str
@@ -291,7 +292,7 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
 
 
-class Silence(msgspec.Struct, frozen=True):
+class Silence(msgspec.Struct, frozen=True, gc=False):
     """No usable answer: time-out, reset, 5xx, unknown code.  `sent` is False only if provably no
     byte left this machine."""
 
@@ -301,7 +302,7 @@ class Silence(msgspec.Struct, frozen=True):
     sent: bool = True
 
 
-class Absence(msgspec.Struct, frozen=True):
+class Absence(msgspec.Struct, frozen=True, gc=False):
     """A look-up did not find the order.  Weak evidence: never ends an order by itself."""
 
     client_order_id: str
