@@ -9,13 +9,17 @@ STRATEGY := strategies/touch_maker.py
 
 .PHONY: demo test check bench-simulate clean
 
-# Replay the recordings, trade on them on paper, then look at what the kernel remembers.
+# Replay the recording, trade on it on paper (100 minutes of market in 10 seconds, leaving the orders as they
+# stand), then look at what the kernel remembers.
 demo: $(READY)
 	rm -f .quant/demo.*
 	$(BIN)/quant simulate --from recordings --strategy $(STRATEGY) --plot
-	$(BIN)/quant trade --paper --from recordings --strategy $(STRATEGY) --name demo --speed 60 --for 60s
-	$(BIN)/quant orders --name demo --all
+	@mkdir -p .quant
+	QUANT__ON__STOP=leave $(BIN)/quant trade --paper --from recordings --strategy $(STRATEGY) \
+		--name demo --speed 600 --for 10s > .quant/demo.jsonl
+	$(BIN)/quant orders --name demo
 	$(BIN)/quant positions --name demo
+	$(BIN)/quant reconcile --check --name demo
 
 test: $(READY)
 	$(BIN)/pytest

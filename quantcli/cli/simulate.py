@@ -64,8 +64,10 @@ def command(
     from quantcli.report.folder import write_run
     from quantcli.report.summary import summarise
     from quantcli.runtime.simulate import describe, run_job
+    from quantcli.simulation.matching import QueueModel
 
-    with progress("simulating", job.recording.rows) as advance:
+    runs = 1 if queue else len(QueueModel)
+    with progress("simulating", job.recording.rows * runs) as advance:
         run = run_job(job, all_queues=queue is None, progress=advance)
     report = summarise(run)
     artifacts = write_run(find_project().runs, run, report, describe(job), job.source)

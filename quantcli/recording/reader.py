@@ -64,7 +64,7 @@ class Recording(msgspec.Struct, frozen=True):
         self,
         symbols: Collection[str] | None = None,
         channels: Collection[Channel] | None = None,
-        batch_rows: int = 16384,
+        batch_rows: int = 8192,
     ) -> Iterator[Chunk]:
         """The rows of the selected streams (default: all) in total order.
 

@@ -102,10 +102,11 @@ class LiveView(Holdings):
 class _Stream:
     """One stream of the present chunk, and the last row of the chunks before.
 
-    The event found last is kept with the rows it holds for: most questions are about the same one.
+    The event found last is kept with the merged rows `since`..`until` that it holds for: most questions
+    are about the same one.
     """
 
-    __slots__ = ("_batch", "_carried", "_columns", "_event", "_misses", "_rows", "_since", "_until", "where")
+    __slots__ = ("_batch", "_carried", "_columns", "_misses", "_rows", "event", "since", "until", "where")
 
     def __init__(self) -> None:
         self.where: Ints = np.empty(0, np.int64)
@@ -117,8 +118,8 @@ class _Stream:
         self._rows: list[int] | None = None
         self._batch: list[MarketEvent] | None = None
         self._misses = 0
-        self._since = self._until = 0
-        self._event: MarketEvent | None = None
+        self.since = self.until = 0
+        self.event: MarketEvent | None = None
 
     @property
     def columns(self) -> Columns | None:
@@ -134,15 +135,15 @@ class _Stream:
 
     def at(self, row: int) -> MarketEvent | None:
         """The newest event at or before a merged row."""
-        if self._since <= row < self._until:
-            return self._event
+        if self.since <= row < self.until:
+            return self.event
         if self._rows is None:
             self._rows = self.where.tolist()
         j = bisect_right(self._rows, row) - 1
-        self._since = self._rows[j] if j >= 0 else -1
-        self._until = self._rows[j + 1] if j + 1 < len(self._rows) else sys.maxsize
-        self._event = self._make(j) if j >= 0 else self._carried
-        return self._event
+        self.since = self._rows[j] if j >= 0 else -1
+        self.until = self._rows[j + 1] if j + 1 < len(self._rows) else sys.maxsize
+        self.event = self._make(j) if j >= 0 else self._carried
+        return self.event
 
     def _make(self, j: int) -> MarketEvent:
         if self._batch is not None:
@@ -166,6 +167,7 @@ class ReplayView(Holdings):
         super().__init__()
         self._now = now
         self._streams: dict[tuple[Channel, str], _Stream] = {}
+        self._quotes: dict[str, _Stream] = {}
         self._depth: dict[str, DepthSync] = {}
         self._depth_done: dict[str, int] = {}
         self._times: Ints = np.empty(0, np.int64)
@@ -184,7 +186,10 @@ class ReplayView(Holdings):
         self._depth_done = dict.fromkeys(self._depth, 0)
         for columns, where in zip(chunk.streams, chunk.where, strict=True):
             key = (columns.channel, columns.symbol)
-            self._streams.setdefault(key, _Stream()).load(columns, where)
+            stream = self._streams.setdefault(key, _Stream())
+            stream.load(columns, where)
+            if columns.channel is Channel.QUOTES:
+                self._quotes[columns.symbol] = stream
         self._times = chunk.local_ns
         self.row = -1
 
@@ -193,9 +198,12 @@ class ReplayView(Holdings):
 
     def quote(self, symbol: str) -> Ticker | None:
         """The newest quote at the present row."""
-        stream = self._streams.get((Channel.QUOTES, symbol))
-        found = stream.at(self._at()) if stream else None
-        return found if isinstance(found, Ticker) else None
+        stream = self._quotes.get(symbol)
+        if stream is None:
+            return None
+        row = self.row if self.event_row is None else self.event_row()
+        # Asked several times a wish: the common answer takes no call.  A quotes stream holds only quotes.
+        return stream.event if stream.since <= row < stream.until else stream.at(row)  # type: ignore[return-value]
 
     def last(self, symbol: str) -> float:
         """Price of the newest trade at the present row, 0.0 before the first."""

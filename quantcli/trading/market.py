@@ -105,6 +105,7 @@ class Market:
         self._bar: Bar | None = None
         self._indicators: list[Indicator] = []
         self._is_warm = True
+        self._is_quoted = False
 
     if TYPE_CHECKING:  # what a strategy keeps here is its own, so its types are not known
 
@@ -246,7 +247,9 @@ class Market:
     @property
     def ready(self) -> bool:
         """A quote has been seen and every indicator has a value."""
-        return self._is_warm and self._view.quote(self.symbol) is not None
+        if not self._is_quoted:
+            self._is_quoted = self._view.quote(self.symbol) is not None
+        return self._is_warm and self._is_quoted
 
     def on_bar(self, bar: Bar) -> None:
         """Take a closed bar: the engine's part, not the strategy's."""
