@@ -4,7 +4,7 @@ The live, the imagined and the remembered world implement these; the kernel and 
 these.  Protocols without behaviour, but for `Approved`, whose only maker is the risk gate.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -35,9 +35,14 @@ class Gate(Protocol):
     """Admission: the one way for an order into the kernel."""
 
     def admit(
-        self, order: StandardOrder, metadata: Mapping[str, str], replaces: str | None = None
+        self,
+        order: StandardOrder,
+        metadata: Mapping[str, str],
+        replaces: str | None = None,
+        beside: Sequence[StandardOrder] = (),
     ) -> Approved:
-        """Check an order; `replaces` is the intent whose exposure it takes over.
+        """Check an order; `replaces` is the intent whose exposure it takes over, `beside` are orders that will
+        come into being with it.
 
         Raises `ValidationError` for an impossible order, `RiskRefused` for a forbidden one.
         """

@@ -99,18 +99,31 @@ def root(
 
 def main() -> NoReturn:
     """Run the command line and leave with its exit code; every error a user can cause is told, not traced."""
+    sys.stdout = sys.stdout or os.fdopen(_nowhere(), "w")  # the caller may have closed them, with `>&-`
+    sys.stderr = sys.stderr or os.fdopen(_nowhere(), "w")
     try:
         code = get_command(app).main(prog_name="quant", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:
-        # Whoever read our output has left: nothing to say, and nothing may be said at shutdown either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        code = _unheard()
+    except SystemExit as left:
+        # Typer turns a broken pipe into an exit with 1.
+        code = _unheard() if isinstance(left.__context__, BrokenPipeError) else left.code
     except Exception as error:
         code = tell(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unheard() -> int:
+    """Whoever read our output has left: nothing to say, and nothing may be said at shutdown either."""
+    os.dup2(_nowhere(), sys.stdout.fileno())
+    return 0
+
+
+def _nowhere() -> int:
+    return os.open(os.devnull, os.O_WRONLY)
 
 
 def tell(error: Exception) -> int:
@@ -122,7 +135,7 @@ def tell(error: Exception) -> int:
     if isinstance(error, QuantError):
         note(explain(error))
         return error.exit_code
-    note(explain(_as_bug(error)))
+    note(explain(_as_refusal(error) if isinstance(error, OSError) else _as_bug(error)))
     return 1
 
 
@@ -130,6 +143,14 @@ def _as_usage_error(error: typer.TyperException) -> UsageError:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "quant"
     return UsageError(error.format_message().rstrip("."), todo=f"{path} --help")
+
+
+def _as_refusal(error: OSError) -> QuantError:
+    return QuantError(
+        f"cannot use {error.filename}" if error.filename else "the system refused",
+        why=error.strerror or str(error),
+        todo="see that the path is right, that you may use it, and that the disk has room",
+    )
 
 
 def _as_bug(error: Exception) -> QuantError:

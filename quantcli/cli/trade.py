@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +31,8 @@ from quantcli.model.event import Event, OrderEvent, PositionEvent, RiskLimit
 from quantcli.model.instrument import canonical
 
 if TYPE_CHECKING:
-    from quantcli.runtime.paper import Outcome, Paper
+    from quantcli.runtime.paper import Outcome, Session
+    from quantcli.runtime.simulate import Job
 
 
 def command(
@@ -64,7 +67,7 @@ def command(
     )
     job = prepare(terms, config)
 
-    from quantcli.runtime.paper import Paper, Session
+    from quantcli.runtime.paper import Session
     from quantcli.store.halt import HaltFlag
 
     project, bot = find_project(), name or config.bot.name
@@ -79,30 +82,84 @@ def command(
     if halt.level:
         note(f"halted: {halt.reason}.  Nothing that adds exposure will be placed; `quant resume` ends it.")
     note(f"{bot}: {job.label} on {job.recording.exchange} {' '.join(job.markets)}, paper, {speed:g} x")
-    outcome = asyncio.run(_until_stopped(Paper(job, session, tell)))
+    outcome = asyncio.run(_until_stopped(job, session))
     _conclude(outcome, bot)
 
 
-async def _until_stopped(paper: "Paper") -> "Outcome":
+async def _until_stopped(job: "Job", session: "Session") -> "Outcome":
+    from quantcli.runtime.paper import Paper
+
+    teller = _Teller()
+    paper = Paper(job, session, teller.tell)
+    teller.gone = paper.stop
+    with _stop_signals(paper.stop):
+        return await paper.run()
+
+
+@contextmanager
+def _stop_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Stop in good order at the first signal, leave at once at the second.
+
+    Handlers of the interpreter's own, not the event loop's: they come through while a hook is stuck.
+    """
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, paper.stop)
-    return await paper.run()
+    asked = False
+
+    def begin_to_stop() -> None:
+        note("stopping in good order; interrupt again to leave at once")
+        stop()
+
+    def on_signal(number: int, _: object) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+        loop.call_soon_threadsafe(begin_to_stop)
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _conclude(outcome: "Outcome", bot: str) -> None:
     worth = "unknown" if outcome.equity is None else f"{outcome.equity:,.2f} {outcome.currency}"
     note(f"stopped after {outcome.events:,} events; equity {worth}")
-    if outcome.left_working:
-        note(f"{len(outcome.left_working)} orders are still working: quant orders --name {bot}")
+    count = len(outcome.left_working)
+    if count:
+        note(f"{count} {'order is' if count == 1 else 'orders are'} still working: quant orders --name {bot}")
+    if outcome.failure is not None:
+        raise outcome.failure
 
 
-def tell(event: Event) -> None:
-    """Show an event as it happens: a line for people on a terminal, a line of JSON otherwise."""
-    if not sys.stdout.isatty():
-        emit_line(event)
-    elif line := _line(event):
-        sys.stdout.write(line + "\n")
+class _Teller:
+    """Shows events as they happen: lines for people on a terminal, lines of JSON otherwise.
+
+    `gone` is called when nobody reads any more: who trades unwatched by accident had better not.
+    """
+
+    def __init__(self) -> None:
+        self.gone: Callable[[], None] = lambda: None
+        self._is_read = True
+        self._for_people = sys.stdout.isatty()
+
+    def tell(self, event: Event) -> None:
+        """Show one event."""
+        if not self._is_read:
+            return
+        try:
+            if not self._for_people:
+                emit_line(event)
+            elif line := _line(event):
+                sys.stdout.write(line + "\n")
+        except OSError:
+            self._is_read = False
+            self.gone()
 
 
 def _line(event: Event) -> str:

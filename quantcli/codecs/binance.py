@@ -130,8 +130,8 @@ class BinanceCodec:
     def decode_http(self, url: str, text: str | bytes, local_ns: int, seq: int) -> Decoded:
         """Decode a REST reply; `url` may be empty where it is not known.
 
-        Raises `RecordingError` as `decode` does, for an exchangeInfo that cannot be read, and for a depth
-        snapshot of which nobody says whose it is.
+        A depth snapshot of which nobody says whose it is comes back as `unknown:depth`.  Raises
+        `RecordingError` as `decode` does, and for an exchangeInfo that cannot be read.
         """
         body = _parse(text)
         parts = urlsplit(url)
@@ -152,11 +152,7 @@ class BinanceCodec:
             return Decoded("unknown:depth")
         whose = asked_for or snapshot.symbol or self._default_symbol
         if not whose:
-            raise RecordingError(
-                "cannot tell whose book a depth snapshot shows",
-                why="neither the reply nor its URL names a symbol, nor is the data said to be of only one",
-                todo="name the symbol that the data is about",
-            )
+            return Decoded("unknown:depth")
         return Decoded(snapshot.channel, snapshot.event(self._names[whose.upper()], local_ns, seq))
 
     def _learn(self, rules: list[SymbolMetadata]) -> None:

@@ -12,6 +12,7 @@ answers is no exception here: it arrives as an `OrderEvent`.  `stop` leaves orde
 from collections.abc import Callable, Collection, Mapping
 
 import msgspec
+from msgspec.structs import replace
 
 from quantcli.clock import Clock
 from quantcli.errors import NotFoundError, SafetyError
@@ -33,9 +34,10 @@ from quantcli.model.order import (
     Working,
 )
 from quantcli.ports import Accounts, Gate, Gateway
-from quantcli.store.api import Store
+from quantcli.store.api import Identity, Store
 
 _PATIENT = Policy()
+_EPOCH_META = "kernel.epoch"
 
 OnOrder = Callable[[OrderEvent], None]
 
@@ -77,8 +79,13 @@ class ExchangeKernel:
     # Lifecycle.
 
     async def start(self) -> None:
-        """Go on from what the store holds; whoever made the store has opened it, and closes it."""
-        self._core = Core(self._store.identity, self._policy)
+        """Go on from what the store holds; whoever made the store has opened it, and closes it.
+
+        A kernel that was stopped may be started again; raises `SafetyError` while it is running.
+        """
+        if self._engine is not None and self._engine.get_metrics().running:
+            raise SafetyError("the kernel is running already", todo="stop it first")
+        self._core = Core(await _own_identity(self._store), self._policy)
         self._engine = ReconciliationEngine(
             self._store, self._gateway, self._clock, self._core, self._publish
         )
@@ -105,6 +112,7 @@ class ExchangeKernel:
         Raises `ValidationError` or `RiskRefused`.
         """
         engine, core = self._running, self._open_core
+        await engine.caught_up()  # a fill that is being committed is neither working nor in the books
         approved = self._gate.admit(order, metadata)
         intent_id = core.new_intent_id()
         await engine.apply(Admit(approved, intent_id))
@@ -113,7 +121,11 @@ class ExchangeKernel:
     async def place_order_group(self, group: StandardOrderGroup, metadata: Mapping[str, str]) -> list[str]:
         """Admit orders that share one quantity (`kernel.groups`), all or none; ids in order of the orders."""
         engine, core = self._running, self._open_core
-        approved = tuple(self._gate.admit(order, metadata) for order in group.orders)
+        await engine.caught_up()
+        approved = tuple(
+            self._gate.admit(order, metadata, beside=group.orders[:number])
+            for number, order in enumerate(group.orders)
+        )
         intent_ids = tuple(core.new_intent_id() for _ in approved)
         await engine.apply(AdmitGroup(approved, intent_ids, group.mode))
         return list(intent_ids)
@@ -125,6 +137,7 @@ class ExchangeKernel:
         for one that was modified some 230 times: placements of an intent are numbered up to 255.
         """
         intent = await self.get_order_intent(intent_id)
+        await self._running.caught_up()
         approved = self._gate.admit(new_order, intent.metadata, replaces=intent_id)
         await self._running.apply(Modify(intent_id, approved))
 
@@ -260,7 +273,7 @@ class ExchangeKernel:
 
     def working(self) -> list[Working]:
         """What may still trade, by intent; what is unknown counts in full."""
-        return list(self._open_core.view.working())
+        return self._open_core.view.working()
 
     @property
     def _running(self) -> ReconciliationEngine:
@@ -273,3 +286,12 @@ class ExchangeKernel:
         if self._core is None:
             raise SafetyError("the kernel is not running", todo="start it first")
         return self._core
+
+
+async def _own_identity(store: Store) -> Identity:
+    """The store's identity in an epoch that no start had before: ids never return, though a store may be
+    opened once and see many starts."""
+    identity = store.identity
+    epoch = max(identity.epoch, int(await store.get_meta(_EPOCH_META) or 0) + 1)
+    await store.set_meta(_EPOCH_META, str(epoch))
+    return replace(identity, epoch=epoch)

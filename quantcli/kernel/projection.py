@@ -7,12 +7,11 @@ anything else is a stranger's: of those, the last `WATCHED` are remembered, to b
 Decides nothing and knows nothing of time.
 """
 
-from collections.abc import Iterator
 from decimal import Decimal
 
 from quantcli.kernel.groups import Group
-from quantcli.kernel.reconcile import WANTED, filled
-from quantcli.model.order import Fill, OrderIntent, OrderState, ReconciliationStatus, Working
+from quantcli.kernel.reconcile import WANTED
+from quantcli.model.order import AttemptState, Fill, OrderIntent, OrderState, ReconciliationStatus, Working
 
 WATCHED = 1024
 
@@ -46,13 +45,16 @@ class Entry:
         return not self.intent.phase.is_terminal or self.working is not None
 
     @property
-    def remaining(self) -> Decimal:
-        """What may still trade: the greater of what is wished and what is out there, the unknown in full."""
-        working = self.working
-        out_there = working.order.quantity - working.filled if working else Decimal(0)
-        if self.intent.phase not in WANTED:
-            return out_there
-        return max(self.intent.order.quantity - filled(self.attempts), out_there)
+    def outlook(self) -> Working:
+        """What may still come: the greater of what is wished and what is out there, less what the books know."""
+        intent, working, remaining = self.intent, self.working, Decimal(0)
+        booked = sum([attempt.fills_qty for attempt in self.attempts], Decimal(0))
+        if working is not None:
+            most = working.filled if working.state is AttemptState.CLOSING else working.order.quantity
+            remaining = most - working.fills_qty
+        if intent.phase in WANTED:
+            remaining = max(intent.order.quantity - booked, remaining)
+        return Working(intent.intent_id, intent.order, remaining, booked)
 
 
 class Projection:
@@ -124,12 +126,9 @@ class Projection:
             counts[last.reconciliation_status if last else ReconciliationStatus.AWAITING_VENUE] += 1
         return counts
 
-    def working(self) -> Iterator[Working]:
-        """What open entries may still trade."""
-        for entry in self.open.values():
-            remaining = entry.remaining
-            if remaining > 0:
-                yield Working(entry.intent.intent_id, entry.intent.order, remaining)
+    def working(self) -> list[Working]:
+        """What open entries may still do to a position."""
+        return [outlook for entry in self.open.values() if (outlook := entry.outlook).remaining > 0]
 
     def _forget_oldest(self) -> None:
         for intent_id, entry in self._watched.items():

@@ -115,9 +115,20 @@ def decide(intent: OrderIntent, attempts: Sequence[OrderState], now_ns: int, pol
     """What to do about `intent`; `attempts` are all of its attempts by number, at most the last one open."""
     for attempt in reversed(attempts):
         if not attempt.state.is_closed:
-            wanted = intent.phase in WANTED and attempt.generation == intent.generation
+            wanted = _is_wanted(attempt, intent, attempts)
             return RULES[attempt.state, wanted](attempt, now_ns, policy)
     return _between_attempts(intent, attempts, now_ns, policy)
+
+
+def _is_wanted(attempt: OrderState, intent: OrderIntent, attempts: Sequence[OrderState]) -> bool:
+    """The order is wished for as it is: on these terms, and for no more than is left.  It may have become
+    too large where an exchange went on filling an earlier one whose end it had told."""
+    if intent.phase not in WANTED or attempt.generation != intent.generation:
+        return False
+    if len(attempts) == 1:
+        return True
+    before = filled(attempts) - attempt.filled
+    return attempt.order.quantity <= intent.order.quantity - before
 
 
 def filled(attempts: Sequence[OrderState]) -> Decimal:

@@ -5,8 +5,8 @@ out in the order of the steps, one commit at a time, each before its requests an
 store never suspends (in memory) neither does `apply`: no task, no turn of the event loop.  Where it does,
 the rest runs in a task of the engine's own, so that cancelling a caller tears nothing.
 
-A commit that fails leaves the core ahead of the store: from then on the engine refuses everything, with the
-reason, and only a restart from what is durable helps.  Knows no rules about orders.
+A commit that fails leaves the core ahead of the store, a step that fails leaves it half changed: from then
+on the engine refuses everything, with the reason, and only a restart from what is durable helps.  Knows no rules about orders.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from quantcli.clock import NS_PER_MS, Clock
-from quantcli.errors import InvariantError, SafetyError
+from quantcli.errors import SafetyError, ValidationError
 from quantcli.kernel.core import Core
 from quantcli.kernel.steps import Boot, Commit, Event, Force, Send
 from quantcli.model.event import OrderEvent
@@ -79,7 +79,11 @@ class ReconciliationEngine:
     async def stop(self) -> None:
         """Finish what is under way; orders on the exchange stay."""
         self._running = False
-        if self._drain_task is not None:
+        await self.caught_up()
+
+    async def caught_up(self) -> None:
+        """Wait until every step is carried out: until then subscribers know of fewer fills than the core."""
+        while self._drain_task is not None:
             await asyncio.shield(self._drain_task)
 
     async def reconcile_intent(self, intent_id: str) -> None:
@@ -115,8 +119,10 @@ class ReconciliationEngine:
             raise self._refusal()
         try:
             commits = self._core.step(self._clock.now_ns(), event)
-        except InvariantError as error:
-            self.failure = error
+        except ValidationError:
+            raise  # refused: the core is as it was
+        except Exception as error:
+            self.failure = error  # the step may be half done: its commit must never be taken
             raise
         for commit in commits:
             item = _Item(commit)

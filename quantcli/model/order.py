@@ -216,12 +216,17 @@ class Fill(msgspec.Struct, frozen=True, gc=False):
 
 
 class Working(msgspec.Struct, frozen=True, gc=False):
-    """What an unsettled wish may still trade: its terms and the quantity not yet filled.  Wishes whose
-    outcome is unknown count in full."""
+    """A wish that may still change a position: its terms, and how much of it the books know or await.
+
+    `filled` is the sum of the fills we hold.  `remaining` is the most that may come on top: what is unknown
+    counts in full, as does what has traded without its fills being known, and while a smaller total is on
+    its way to the exchange the larger one that works there still.
+    """
 
     intent_id: str
     order: StandardOrder
     remaining: Decimal
+    filled: Decimal
 
 
 class Order(msgspec.Struct, frozen=True):

@@ -8,9 +8,11 @@
 What the texts mean is the codec's business; here they get their place in a session and are counted.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -23,6 +25,9 @@ from quantcli.recording.writer import Writer
 
 _EXCHANGES = ("binance",)
 _CHANNELS = frozenset(channel.value for channel in Channel)
+
+# The market a message is about: `"s":"BTCUSDT"`, in a text that stands in JSON itself.
+_SUBJECT = re.compile(rb'\\"s\\"\s*:\s*\\"(\w+)\\"')
 
 
 class _Source(msgspec.Struct, frozen=True):
@@ -42,7 +47,7 @@ class _Meta(msgspec.Struct, frozen=True, tag_field="k", tag="meta"):
 
 class _Record(msgspec.Struct, frozen=True, gc=False):
     k: str
-    ts: int
+    ts: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     url: str = ""
     d: str = ""
 
@@ -55,9 +60,7 @@ def import_capture(path: Path, root: Path, advance: Callable[[int], None]) -> Im
     """
     records = lines(path, advance)
     meta = _read_meta(path, records)
-    codec = BinanceCodec(
-        _market(path, meta), default_symbol=meta.symbols[0] if len(meta.symbols) == 1 else None
-    )
+    codec = BinanceCodec(_market(path, meta), default_symbol=_only_symbol(path, meta))
     source = "\n".join(f"{s.repo}@{s.commit}: {s.path}" for s in meta.source)
     details = {"market": meta.market, "licence": meta.licence, "source": source, "notes": meta.notes}
     with Writer(root, meta.exchange, origin_of(path, **details)) as writer:
@@ -120,6 +123,20 @@ def _read_meta(path: Path, records: Iterator[tuple[int, bytes]]) -> _Meta:
             why=f"captures are understood of: {', '.join(_EXCHANGES)}",
         )
     return meta
+
+
+def _only_symbol(path: Path, meta: _Meta) -> str | None:
+    """The market (in the exchange's writing) that all of a capture is about, if there is only one: whose a
+    depth snapshot is that does not say so."""
+    if meta.symbols:
+        pair = meta.symbols[0].partition(":")[0]
+        return pair.replace("/", "") if len(meta.symbols) == 1 else None
+    seen: set[bytes] = set()
+    for _, line in lines(path, lambda _: None):
+        seen.update(_SUBJECT.findall(line))
+        if len(seen) > 1:
+            return None
+    return seen.pop().decode() if seen else None
 
 
 def _market(path: Path, meta: _Meta) -> Market:

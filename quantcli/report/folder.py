@@ -105,6 +105,7 @@ def _write_orders(path: Path, run: Run) -> None:
         "price": _decimals([r.price for r in rows]),
         "placed_ns": _ints(r.placed_ns for r in rows),
         "acked_ns": _ints(r.acked_ns for r in rows),
+        "cancel_ns": _ints(r.cancel_ns for r in rows),
         "ended_ns": _ints(r.ended_ns for r in rows),
         "status": _texts(r.status.name for r in rows),
         "filled": _decimals([r.filled for r in rows]),

@@ -1,4 +1,4 @@
-"""Figures of an equity curve: return against risk, drawdown, time in the market.
+"""Figures of an equity curve: return against risk, drawdown.
 
 Pure functions on arrays.  A year has 365 days, because these markets never close.  Ratios are taken from
 returns over even steps (`sampling_ns`), without a risk-free rate.  What cannot be defined, such as a ratio to
@@ -9,7 +9,6 @@ from math import sqrt
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from quantcli.clock import NS_PER_S
 from quantcli.model.batch import Floats, Ints
@@ -88,15 +87,6 @@ def max_drawdown(times_ns: Ints, values: Floats) -> Drawdown | None:
     back = np.flatnonzero(values[low:] >= peak)
     until = low + int(back[0]) if len(back) else len(values) - 1
     return Drawdown(float(falls[low]), peak - float(values[low]), int(times_ns[until] - times_ns[top]))
-
-
-def time_in_market(times_ns: Ints, exposure: Floats, to_ns: int) -> float | None:
-    """Share of the time, 0..1, in which something was held; each sample stands until the next, the
-    last until `to_ns`."""
-    if not len(times_ns) or to_ns <= times_ns[0]:
-        return None
-    lasting: npt.NDArray[np.int64] = np.diff(np.append(times_ns, to_ns))
-    return float(lasting[exposure > 0].sum() / lasting.sum())
 
 
 def _ratio(mean: float, risk: float, step_ns: int) -> float | None:

@@ -15,7 +15,11 @@ from quantcli.model.order import Fill, OrderStatus, OrderType
 
 
 class OrderRow(msgspec.Struct, frozen=True):
-    """One placement, from wish to end.  Times are local; `None` for what never happened."""
+    """One placement, from wish to end.  Times are local; `None` for what never happened.
+
+    `acked_ns` is when the exchange first answered, be it with a refusal; `cancel_ns` when we last asked it to
+    cancel; `ended_ns` when we learned that nothing can trade any more.
+    """
 
     intent_id: str
     client_order_id: str
@@ -27,6 +31,7 @@ class OrderRow(msgspec.Struct, frozen=True):
     price: Decimal | None
     placed_ns: int
     acked_ns: int | None
+    cancel_ns: int | None
     ended_ns: int | None
     status: OrderStatus
     filled: Decimal
@@ -34,7 +39,12 @@ class OrderRow(msgspec.Struct, frozen=True):
 
 
 class OrderCounts(msgspec.Struct, frozen=True):
-    """How orders fared: `replaced` counts modifications, `unknown` outcomes that were ambiguous."""
+    """How orders fared.
+
+    `created` counts placements, `replaced` those among them that took another's place under new terms,
+    `cancelled` wishes that ended so, `rejected` refusals by the exchange and by our own risk checks,
+    `unknown` outcomes that were ambiguous for a time.
+    """
 
     created: int = 0
     replaced: int = 0
@@ -57,9 +67,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     `strategy` is its label (`file.py:Class`), the two digests identify its source and the recording.
     `sample_ns`, `equity` and `exposure` run in parallel; exposure is the value of all positions, signless.
-    `start_positions` are holdings the account began with.  `in_drift` is the share of time, 0..1, in
-    which some wish and the exchange differed.  `end_equity_by_queue` holds the result under other queue
-    models, where they were run.  `violated` names broken invariants, out of `checked`.
+    `start_positions` are holdings the account began with.  `end_equity_by_queue` holds the result under
+    other queue models, where they were run.  `violated` names broken invariants, out of `checked`.
     """
 
     strategy: str
@@ -93,5 +102,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     trace_hash: str
     wall_s: float
     start_positions: Sequence[Position] = ()
-    in_drift: float | None = None
     end_equity_by_queue: Mapping[str, Decimal] = {}

@@ -7,7 +7,7 @@ Everything but `wall_s` and `events_per_s` follows from the run's inputs.
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
@@ -19,7 +19,7 @@ from quantcli.errors import InvariantError
 from quantcli.model.account import Position
 from quantcli.model.batch import Floats, Ints
 from quantcli.model.instrument import canonical, to_decimal
-from quantcli.report import metrics, trips
+from quantcli.report import drift, metrics, trips
 from quantcli.report.run import OrderCounts, Run
 
 QUEUE_MODELS = ("optimistic", "volume", "conservative")
@@ -50,9 +50,10 @@ class QueueResult(msgspec.Struct, frozen=True):
 class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     """Figures to judge by; `None` where one is not defined.
 
-    Drawdown, win rate and exposure time are fractions, `volatility` one for a year; `turnover` is the value
-    traded as a multiple of the start equity; `expectancy` is the mean profit of a round trip, as money.
-    `sampling_s` is the step of the returns behind the ratios.
+    Drawdown, win rate and exposure time (the share of time in which something was held) are fractions,
+    `volatility` one for a year; `turnover` is the value traded as a multiple of the start equity;
+    `expectancy` is the mean profit of a round trip, as money.  `returns` is how many returns the ratios are
+    taken from, `sampling_s` the step of each.
     """
 
     sharpe: float | None
@@ -68,6 +69,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     turnover: float | None
     round_trips: int
     sampling_s: int
+    returns: int
 
 
 class Delay(msgspec.Struct, frozen=True):
@@ -89,7 +91,9 @@ class Invariants(msgspec.Struct, frozen=True):
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What `quant simulate` prints and `report.json` holds.
 
-    `equity_curve` is thinned, for drawing; the whole of it is in the run's folder.
+    `in_drift` is the share of time, 0..1, in which some wish and the exchange differed; `drift_to_sync_ms` is
+    how long each such difference lasted that ended.  `equity_curve` is thinned, for drawing; the whole of it
+    is in the run's folder.
     """
 
     api: str = "quant/v1"
@@ -121,6 +125,7 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     by_queue_model: dict[str, QueueResult | None]
     metrics: Metrics
     intent_to_ack_ms: Delay
+    drift_to_sync_ms: Delay
     in_drift: float | None
     markout_bps: dict[str, float | None]
     invariants: Invariants
@@ -137,6 +142,7 @@ def summarise(run: Run) -> SimulationReport:
     Raises `InvariantError` if the account does not add up.
     """
     net_pnl = _net_pnl(run)
+    differing = drift.episodes(run.order_rows)
     rates = {"maker": canonical(run.settings.maker_fee), "taker": canonical(run.settings.taker_fee)}
     return SimulationReport(
         run_id=run_id(run),
@@ -165,8 +171,9 @@ def summarise(run: Run) -> SimulationReport:
         positions=tuple(_position_row(position) for position in run.positions),
         by_queue_model=_by_queue_model(run, net_pnl),
         metrics=_metrics(run),
-        intent_to_ack_ms=_intent_to_ack(run),
-        in_drift=run.in_drift,
+        intent_to_ack_ms=_delay([r.acked_ns - r.placed_ns for r in run.order_rows if r.acked_ns is not None]),
+        drift_to_sync_ms=_delay([end - start for start, end in differing if end != drift.OPEN]),
+        in_drift=drift.share(differing, run.from_ns, run.to_ns),
         markout_bps=dict(run.markout_bps),
         invariants=Invariants(run.checked, len(run.violated), tuple(run.violated)),
         equity_curve=_thinned(*curve(run)),
@@ -255,7 +262,6 @@ def _metrics(run: Run) -> Metrics:
     fall = metrics.max_drawdown(times_ns, equity)
     profits = trips.round_trips(run.fills, run.start_positions)
     expectancy = trips.expectancy(profits)
-    sample_ns, exposure = np.asarray(run.sample_ns, np.int64), np.asarray(run.exposure, np.float64)
     return Metrics(
         sharpe=metrics.sharpe(changes, step_ns),
         sortino=metrics.sortino(changes, step_ns),
@@ -266,10 +272,11 @@ def _metrics(run: Run) -> Metrics:
         win_rate=trips.win_rate(profits),
         profit_factor=trips.profit_factor(profits),
         expectancy=None if expectancy is None else canonical(expectancy),
-        exposure_time=metrics.time_in_market(sample_ns, exposure, run.to_ns),
+        exposure_time=trips.time_in_market(run.fills, run.start_positions, run.from_ns, run.to_ns),
         turnover=_turnover(run),
         round_trips=len(profits),
         sampling_s=step_ns // NS_PER_S,
+        returns=len(changes),
     )
 
 
@@ -283,8 +290,7 @@ def _amount(value: float) -> Decimal:
     return to_decimal(value).quantize(_FLOAT_DECIMALS)
 
 
-def _intent_to_ack(run: Run) -> Delay:
-    waits = [row.acked_ns - row.placed_ns for row in run.order_rows if row.acked_ns is not None]
+def _delay(waits: Sequence[int]) -> Delay:
     if not waits:
         return Delay(None, None, None)
     p50, p95 = np.percentile(waits, (50, 95), method="inverted_cdf") / NS_PER_MS

@@ -4,7 +4,7 @@ Readable without colour: signs and words carry every state.  Nothing is computed
 numbers.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from quantcli.clock import NS_PER_S
-from quantcli.report.summary import SimulationReport
+from quantcli.model.instrument import canonical
+from quantcli.report.summary import Delay, SimulationReport
 
 WIDTH = 80
 _RULE = "-" * (WIDTH - 1)
 _NONE = "n/a"
 _PLOT_ROWS = 14
-_CODES, _CODE_WIDTH = 4, 50  # reasons of rejection that are shown, and how much of each
+_CODES, _CODE_WIDTH = 4, 50  # codes of rejection that are shown, and how much of each
 
 
 def render(report: SimulationReport, console: Console, plot: bool) -> None:
@@ -33,17 +34,20 @@ def lines(report: SimulationReport) -> list[str]:
     """The lines of the report, none wider than `WIDTH`."""
     body = [
         _risk(report),
+        _turnover(report),
         _trading(report),
         _orders(report),
+        _rejections(report),
         _timing(report),
         _markouts(report),
         _invariants(report),
+        _assumptions(report),
     ]
     return [
         *_flow(_heading(report)),
         *_flow(_result(report)),
         _RULE,
-        *(line for pieces in body for line in _flow(pieces, " ")),
+        *(line for pieces in body if pieces for line in _flow(pieces, " ")),
         _RULE,
         *_flow(_artifacts(report), " "),
     ]
@@ -83,9 +87,17 @@ def _risk(report: SimulationReport) -> list[str]:
     return [
         f"sharpe {_number(figures.sharpe)}",
         f"sortino {_number(figures.sortino)}",
-        f"(365 d, {step})",
+        f"(365 d, {figures.returns:,} x {step})",
         f" max dd {fall}",
-        f" fees {_money(report.fees)}",
+    ]
+
+
+def _turnover(report: SimulationReport) -> list[str]:
+    figures = report.metrics
+    return [
+        f"fees {_money(report.fees)}",
+        f" turnover {_number(figures.turnover, 2)} x equity",
+        f" exposure {_share(figures.exposure_time)} of time",
     ]
 
 
@@ -95,38 +107,41 @@ def _trading(report: SimulationReport) -> list[str]:
     return [
         f"fills {report.fills:,}",
         f"maker {_share(maker)}",
-        f" win {_share(figures.win_rate)}",
+        f" round trips {figures.round_trips:,}",
+        f"win {_share(figures.win_rate)}",
         f" profit factor {_number(figures.profit_factor, 2)}",
-        f" exposure {_share(figures.exposure_time)} of time",
     ]
 
 
 def _orders(report: SimulationReport) -> list[str]:
     counts = report.orders
-    pieces = [
+    return [
         f"orders {counts.created:,} created",
         f"{counts.replaced:,} replaced",
         f"{counts.cancelled:,} cancelled",
         f"{counts.rejected:,} rejected",
         f"{counts.unknown:,} unknown",
     ]
-    if report.fills:
-        pieces.append(f"{(counts.created + counts.replaced) / report.fills:.1f} per fill")
-    return pieces + _rejections(report.rejected_by_code)
 
 
-def _rejections(by_code: Mapping[str, int]) -> list[str]:
-    """The commonest reasons; the report has them all."""
-    often = sorted(by_code.items(), key=lambda item: (-item[1], item[0]))
-    pieces = [f"rejected {n:,} by {code[:_CODE_WIDTH]}" for code, n in often[:_CODES]]
-    return pieces + ([f"and {len(often) - _CODES} more reasons"] if len(often) > _CODES else [])
+def _rejections(report: SimulationReport) -> list[str]:
+    """Orders a fill, and the commonest codes of rejection; the report has them all."""
+    often = sorted(report.rejected_by_code.items(), key=lambda item: (-item[1], item[0]))
+    pieces = [f"{report.orders.created / report.fills:.1f} per fill"] if report.fills else []
+    pieces += [f"rejected {n:,} by {code[:_CODE_WIDTH]}" for code, n in often[:_CODES]]
+    if len(often) > _CODES:
+        pieces.append(f"and {len(often) - _CODES} more codes")
+    return [f"  {pieces[0]}", *pieces[1:]] if pieces else []
 
 
 def _timing(report: SimulationReport) -> list[str]:
-    delay = report.intent_to_ack_ms
-    p50, p95 = (_number(value, 0) for value in (delay.p50, delay.p95))
-    drift = "" if report.in_drift is None else f" in drift {report.in_drift * 100:.1f} % of time"
-    return [f"intent->ack p50 {p50} p95 {p95} ms", *([drift] if drift else [])]
+    pieces = [f"intent->ack {_delay(report.intent_to_ack_ms)}"]
+    if report.in_drift is not None:
+        share = report.in_drift * 100
+        pieces.append(f" in drift {share:.{1 if share >= 1 or not share else 2}f} % of time")
+        if report.drift_to_sync_ms.p50 is not None:
+            pieces.append(f"each {_delay(report.drift_to_sync_ms)}")
+    return pieces
 
 
 def _markouts(report: SimulationReport) -> list[str]:
@@ -140,6 +155,16 @@ def _invariants(report: SimulationReport) -> list[str]:
     found = report.invariants
     held = f"invariants {found.checked - found.violated}/{found.checked} held"
     return [held, *(f"! broken: {name}" for name in found.names)]
+
+
+def _assumptions(report: SimulationReport) -> list[str]:
+    maker, taker = (_rate(report.fees_rate[name]) for name in ("maker", "taker"))
+    return [
+        f"assumed latency {report.latency_ms:g} ms",
+        f" fees maker {maker} taker {taker}",
+        f" queue {report.queue}",
+        f" seed {report.seed}",
+    ]
 
 
 def _artifacts(report: SimulationReport) -> list[str]:
@@ -169,6 +194,14 @@ def _signed(value: float | None) -> str:
 
 def _share(value: float | None) -> str:
     return _NONE if value is None else f"{value * 100:.0f} %"
+
+
+def _delay(delay: Delay) -> str:
+    return _NONE if delay.p50 is None else f"p50 {_number(delay.p50, 0)} p95 {_number(delay.p95, 0)} ms"
+
+
+def _rate(fraction: str) -> str:
+    return f"{canonical(Decimal(fraction) * 100)} %"
 
 
 def _percent(fraction: Decimal) -> str:

@@ -1,7 +1,8 @@
-"""Round trips: what was bought matched with what was sold, first in, first out.
+"""What fills alone tell: round trips, and the time in the market.
 
-Each fill that closes something ends one round trip; its profit is net of the fees of both its ends.  These
-are figures to judge a strategy by: the account's profit is counted, exactly and at average cost, elsewhere.
+A round trip is what was bought matched with what was sold, first in, first out.  Each fill that closes
+something ends one; its profit is net of the fees of both its ends.  These are figures to judge a strategy by:
+the account's profit is counted, exactly and at average cost, elsewhere.
 """
 
 from collections import defaultdict, deque
@@ -64,6 +65,26 @@ def _close(lots: deque[_Lot], arriving: _Lot) -> Decimal | None:
         if not oldest.qty:
             lots.popleft()
     return profit
+
+
+def time_in_market(fills: Iterable[Fill], held: Sequence[Position], from_ns: int, to_ns: int) -> float | None:
+    """Share of the time, 0..1, in which something was held; `None` if there was no time.
+
+    `fills` in order of time (the exchange's), `held` are the positions at the start.
+    """
+    if to_ns <= from_ns:
+        return None
+    quantities = {position.symbol: position.qty for position in held if position.qty}
+    inside_ns, since_ns = 0, from_ns
+    for fill in fills:
+        at_ns = min(max(fill.exchange_ns, since_ns), to_ns)
+        inside_ns += at_ns - since_ns if quantities else 0
+        since_ns = at_ns
+        left = quantities.pop(fill.symbol, _ZERO) + fill.side.sign * fill.qty
+        if left:
+            quantities[fill.symbol] = left
+    inside_ns += to_ns - since_ns if quantities else 0
+    return inside_ns / (to_ns - from_ns)
 
 
 def quote_fee(fill: Fill) -> Decimal:

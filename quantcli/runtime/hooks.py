@@ -34,6 +34,7 @@ class HookRunner:
         self._chunk: Chunk | None = None
         self._turns: list[Turn] = []
         self._agenda = Agenda()
+        self._planned_for: tuple[int, ...] | None = ()
 
     def _market_hooks(self, hooks: Mapping[str, Hook]) -> dict[str, Hook]:
         chosen = {name: hooks[name] for name in ("on_tick", "on_trade") if name in hooks}
@@ -60,29 +61,32 @@ class HookRunner:
             self._changes.remember(self._chunk)
         self._chunk = chunk
         self._turns = subscribed(chunk, self._hooks)
-        if not self._is_plain:
-            self._plan(chunk, 0)
+        self._planned_for = None
 
     @property
     def _is_plain(self) -> bool:
         """One hook, no wishes: the loop that has to be fast."""
         return len(self._turns) <= 1 and not self._symbols
 
-    def _plan(self, chunk: Chunk, start: int) -> None:
-        wakes = [
-            self._changes.rows(chunk, symbol, self._engine.markets[symbol].reads) for symbol in self._symbols
-        ]
+    def _plan(self, start: int) -> None:
+        """Choose the rows to look at from `start` on; anew when wishes have come to read something else."""
+        reads = tuple([self._engine.markets[symbol].reads for symbol in self._symbols])
+        chunk = self._chunk
+        if reads == self._planned_for or chunk is None:
+            return
+        self._planned_for = reads
+        wakes = [self._changes.rows(chunk, *asked) for asked in zip(self._symbols, reads, strict=True)]
         self._agenda = Agenda([*(turn.where for turn in self._turns), *wakes], chunk.local_ns, start)
 
-    async def run(self, stop: int, due_ns: int) -> int | None:
-        """Handle the rows before `stop` that have not been handled yet.
+    async def run(self, start: int, stop: int, due_ns: int) -> int | None:
+        """Handle the rows from `start`, which is where the last call ended, to before `stop`.
 
         Answers the row at which the strategy wished something, or asked to be woken before `due_ns`;
         `None` if it did neither.
         """
         try:
             if not self._is_plain:
-                return await self._run_agenda(stop, due_ns)
+                return await self._run_agenda(start, stop, due_ns)
             return await self._run_plain(self._turns[0], stop) if self._turns else None
         except QuantError:
             raise
@@ -110,7 +114,7 @@ class HookRunner:
                     return turn.row()
         return None
 
-    async def _run_agenda(self, stop: int, due_ns: int) -> int | None:
+    async def _run_agenda(self, start: int, stop: int, due_ns: int) -> int | None:
         """Wishes are asked for where what they read changed, and after every event a hook has seen."""
         engine, view, clock, turns, symbols = (
             self._engine,
@@ -119,6 +123,7 @@ class HookRunner:
             self._turns,
             self._symbols,
         )
+        self._plan(start)
         while (item := self._agenda.take(stop)) is not None:
             row, time_ns, what = item
             view.row = row
@@ -133,20 +138,14 @@ class HookRunner:
             else:
                 touched = symbols[what - len(turns) : what - len(turns) + 1]
             for symbol in touched:
-                self._evaluate(symbol, row)
+                engine.evaluate(symbol)
                 wake_ns = engine.slots[symbol].next_due()
                 if wake_ns is not None and wake_ns < due_ns:
                     due_ns = 0
             if due_ns == 0 or engine.is_restless:
                 return row
+            self._plan(row + 1)
         return None
-
-    def _evaluate(self, symbol: str, row: int) -> None:
-        market = self._engine.markets[symbol]
-        before = market.reads
-        self._engine.evaluate(symbol)
-        if market.reads != before and self._chunk is not None:
-            self._plan(self._chunk, row + 1)
 
 
 class Agenda:

@@ -67,7 +67,7 @@ class Replay:
             before_due = max(row, int(np.searchsorted(times, due, "right")))
             acts = self._exchange.next_row(row)
             stop = min(before_due, acts + 1)
-            wished = await self._hooks.run(stop, due)
+            wished = await self._hooks.run(row, stop, due)
             if wished is not None:
                 stop = wished + 1
                 self._stand(wished, int(times[wished]))

@@ -72,13 +72,15 @@ async def simulate(job: Job, all_queues: bool, progress: Progress) -> Run:
     if not all_queues:
         return run
     ends: dict[str, Decimal] = {}
+    violated = dict.fromkeys(run.violated)
     for queue in QueueModel:
         other = run
         if queue_mattered and queue is not job.assumptions.queue:
             changed = replace(job, assumptions=replace(job.assumptions, queue=queue))
             other, _ = await _simulate_once(changed, progress)
         ends[queue.value] = other.end_equity
-    return replace(run, end_equity_by_queue=ends)
+        violated |= dict.fromkeys(other.violated)
+    return replace(run, end_equity_by_queue=ends, violated=list(violated))
 
 
 async def _simulate_once(job: Job, progress: Progress) -> tuple[Run, bool]:
@@ -127,6 +129,7 @@ async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows:
             why="the recording shows no price of its market",
             todo="record quotes or trades of every market that is traded",
         )
+    placements = desk.logbook.placements(await desk.kernel.get_all_orders())
     promises = await audit(desk.kernel, desk.exchange, portfolio, desk.logbook.fills)
     kept_inside = desk.kernel.checks()
     return Run(
@@ -154,9 +157,9 @@ async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows:
         fees=portfolio.fees,
         positions=portfolio.positions(),
         fills=desk.logbook.fills,
-        order_rows=desk.logbook.orders,
-        orders=desk.logbook.counts,
-        rejected_by_code=desk.logbook.rejected,
+        order_rows=placements.rows,
+        orders=placements.counts,
+        rejected_by_code=placements.rejected_by_code,
         sample_ns=sampler.times_ns,
         equity=sampler.equity,
         exposure=sampler.exposure,

@@ -16,6 +16,7 @@ from quantcli.codecs.depth import DepthSync
 from quantcli.model.batch import Chunk, Columns, Ints, events
 from quantcli.model.instrument import to_decimal
 from quantcli.model.market import AggTrade, BookUpdate, Channel, MarketEvent, OrderBook, Ticker, Trade
+from quantcli.trading.market import Reads
 from quantcli.trading.portfolio import Portfolio
 
 # One event costs about as much as a hundred of a batch: who asks more often gets them all at once.
@@ -73,17 +74,27 @@ class LiveView(Holdings):
         """The present."""
         return self._now()
 
-    def take(self, event: MarketEvent) -> None:
-        """Remember an event."""
+    def take(self, event: MarketEvent) -> int:
+        """Remember an event; what it has changed, as `Reads`."""
+        symbol, changed = event.symbol, Reads.TIME
         match event:
             case Ticker():
-                self._quotes[event.symbol] = event
+                before = self._quotes.get(symbol)
+                self._quotes[symbol] = event
+                if before is None or (before.bid, before.ask) != (event.bid, event.ask):
+                    changed |= Reads.PRICE | Reads.SIZE
+                elif (before.bid_size, before.ask_size) != (event.bid_size, event.ask_size):
+                    changed |= Reads.SIZE
             case Trade() | AggTrade():
-                self._last[event.symbol] = event.price
+                if self._last.get(symbol) != event.price:
+                    changed |= Reads.LAST
+                self._last[symbol] = event.price
             case BookUpdate():
-                self._depth.setdefault(event.symbol, DepthSync(event.symbol)).apply(event)
+                self._depth.setdefault(symbol, DepthSync(symbol)).apply(event)
+                changed |= Reads.BOOK
             case _:
                 pass
+        return int(changed)
 
     def quote(self, symbol: str) -> Ticker | None:
         """The last quote seen."""
@@ -160,8 +171,11 @@ class ReplayView(Holdings):
     """Stands at a merged row of a chunk; a strategy's hook moves it there by the event it handles.
 
     `row` is set by the replay whenever it stops.  Between stops the replay only says which event is
-    being handled, and the row is found when something is asked.
+    being handled, and the row is found when something is asked.  `book_so_far` is the imagined
+    exchange's.
     """
+
+    book_so_far: Callable[[str], tuple[DepthSync, int]]
 
     def __init__(self, now: Callable[[], int]) -> None:
         super().__init__()
@@ -215,12 +229,15 @@ class ReplayView(Holdings):
         return 0.0
 
     def book(self, symbol: str) -> OrderBook | None:
-        """The book at the present row, while it is in step; kept up to date from the first call on."""
+        """The book at the present row, while it is in step.
+
+        Only books that are asked for are kept; the first question takes over what the imagined exchange
+        has built of it so far.
+        """
         if (Channel.BOOK, symbol) not in self._streams:
             return None
         if symbol not in self._depth:
-            self._depth[symbol] = DepthSync(symbol)
-            self._depth_done[symbol] = 0
+            self._depth[symbol], self._depth_done[symbol] = self.book_so_far(symbol)
         self._catch_up(symbol, self._at())
         depth = self._depth[symbol]
         return depth.book if depth.synced else None

@@ -126,6 +126,8 @@ def build_desk(
         clock,
         account.positions,
     )
+    if isinstance(view, ReplayView):
+        view.book_so_far = exchange.book_so_far
     bus = Bus()
     allowed = in_currency(limits, assumptions.currency)
     gate = RiskGate(

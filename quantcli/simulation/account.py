@@ -2,16 +2,19 @@
 
 Spot: an order must be covered in full and holds its cover; a buy covers its notional and the worst fee.
 Linear futures: one cross-margined wallet per settlement currency.  Positions and orders together may be
-worth `LEVERAGE` times the wallet; positions count at their entry price; orders that only reduce are free.
+worth `LEVERAGE` times the wallet; positions count at what they cost; orders that only reduce are free.
 Profit is booked to the wallet when a position shrinks.  Spot and futures draw on the same balances.
 There is no liquidation, no funding, no interest.
+
+Every amount is exact but one: the cost of what is closed of a position is its share of the whole cost,
+rounded towards zero to `COST_DECIMALS` decimals; the remainder stays in the cost of what is left.
 
 Knows nothing of prices in the market or of how orders are matched.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from decimal import ROUND_DOWN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
 
 from quantcli.model.account import AssetBalance, Position
 from quantcli.model.instrument import Side, SymbolMetadata
@@ -20,38 +23,46 @@ from quantcli.simulation.market import Take
 from quantcli.simulation.orders import LiveOrder
 
 LEVERAGE = 20
+COST_DECIMALS = 12
 _ZERO = Decimal(0)
+# An amount that does not fit in 100 digits is an error, never a rounding.
+_EXACT = Context(prec=100, traps=[DivisionByZero, Inexact, InvalidOperation])
+# Cutting off twice cuts off once: the quotient's digits first, then its decimals.
+_CUT = Context(prec=100, rounding=ROUND_DOWN)
+_COST_UNIT = Decimal(1).scaleb(-COST_DECIMALS)
 
 
 class _Contract:
-    """A futures position and the notional of the orders that could change it."""
+    """A futures position, its cost (negative for shorts), and the notional of the orders that could change
+    it; all amounts in the settlement currency."""
 
-    __slots__ = ("buys", "entry", "meta", "qty", "sells")
+    __slots__ = ("buys", "cost", "meta", "qty", "sells")
 
     def __init__(self, meta: SymbolMetadata) -> None:
         self.meta = meta
-        self.qty = self.entry = self.buys = self.sells = _ZERO
+        self.qty = self.cost = self.buys = self.sells = _ZERO
 
     def exposure(self, more_buys: Decimal = _ZERO, more_sells: Decimal = _ZERO) -> Decimal:
-        """Notional if the worse side of the orders fills."""
-        held = self.qty * self.entry * self.meta.contract_size
-        return max(abs(held + self.buys + more_buys), abs(held - self.sells - more_sells))
+        """Cost and notional if the worse side of the orders fills."""
+        return max(abs(self.cost + self.buys + more_buys), abs(self.cost - self.sells - more_sells))
 
     def change(self, signed: Decimal, price: Decimal) -> Decimal:
-        """Take a fill into the position; the profit it realises, in the settlement currency."""
-        if self.qty * signed >= 0:
-            total = self.qty + signed
-            self.entry = (self.qty * self.entry + signed * price) / total
-            self.qty = total
-            return _ZERO
-        closed = min(abs(signed), abs(self.qty)).copy_sign(self.qty)
-        profit = closed * (price - self.entry) * self.meta.contract_size
+        """Take a fill into the position; the profit it realises."""
+        unit = price * self.meta.contract_size
+        closed = _ZERO
+        if self.qty * signed < 0:
+            closed = min(abs(signed), abs(self.qty)).copy_sign(self.qty)
+        share = self._share(closed)
+        self.cost += (signed + closed) * unit - share
         self.qty += signed
-        if not self.qty:
-            self.entry = _ZERO
-        elif self.qty * signed > 0:
-            self.entry = price
-        return profit
+        return closed * unit - share
+
+    def _share(self, closed: Decimal) -> Decimal:
+        """The part of the cost that goes with what is closed."""
+        if closed in (_ZERO, self.qty):
+            return self.cost if closed else _ZERO
+        part = _CUT.divide(self.cost * closed, self.qty)
+        return part.quantize(_COST_UNIT, context=_CUT)
 
 
 class Account:
@@ -70,19 +81,16 @@ class Account:
         self._contracts = {n: _Contract(m) for n, m in instruments.items() if m.symbol.is_futures}
         for position in positions:
             if contract := self._contracts.get(position.symbol):
-                contract.qty, contract.entry = position.qty, position.avg_price
-
-    def unit_hold(self, order: LiveOrder) -> Decimal:
-        """What the order holds per unit while it is open: quote currency (spot buys), base units (spot
-        sells) or notional (futures)."""
-        price = order.terms.price or order.terms.stop_price or _ZERO
-        if order.meta.symbol.is_futures:
-            return _ZERO if order.terms.reduce_only else price * order.meta.contract_size
-        return price * (1 + self._fees.worst) if order.terms.side is Side.BUY else Decimal(1)
+                with localcontext(_EXACT):
+                    contract.change(position.qty, position.avg_price)
 
     def covers(self, order: LiveOrder, takes: Sequence[Take]) -> bool:
         """The account can pay for the order: at its limit or stop price, or for the `takes` of a market
         order."""
+        with localcontext(_EXACT):
+            return self._covers(order, takes)
+
+    def _covers(self, order: LiveOrder, takes: Sequence[Take]) -> bool:
         side, terms = order.terms.side, order.terms
         rests_at = terms.price or (terms.stop_price if order.armed else None)
         notional = order.remaining * rests_at if rests_at else sum((p * q for p, q in takes), _ZERO)
@@ -106,13 +114,23 @@ class Account:
 
     def hold(self, order: LiveOrder) -> None:
         """Hold back what the order needs while it is open."""
-        order.unit_hold = self.unit_hold(order)
-        self._move_hold(order, order.remaining)
+        with localcontext(_EXACT):
+            order.unit_hold = self._unit_hold(order)
+            self._move_hold(order, order.remaining)
 
     def release(self, order: LiveOrder) -> None:
         """Give back what the order still holds."""
-        self._move_hold(order, -order.remaining)
+        with localcontext(_EXACT):
+            self._move_hold(order, -order.remaining)
         order.unit_hold = _ZERO
+
+    def _unit_hold(self, order: LiveOrder) -> Decimal:
+        """What the order holds per unit while it is open: quote currency (spot buys), base units (spot
+        sells) or notional (futures)."""
+        price = order.terms.price or order.terms.stop_price or _ZERO
+        if order.meta.symbol.is_futures:
+            return _ZERO if order.terms.reduce_only else price * order.meta.contract_size
+        return price * (1 + self._fees.worst) if order.terms.side is Side.BUY else Decimal(1)
 
     def _move_hold(self, order: LiveOrder, qty: Decimal) -> None:
         amount = qty * order.unit_hold
@@ -128,7 +146,11 @@ class Account:
 
     def settle(self, order: LiveOrder, qty: Decimal, price: Decimal, is_maker: bool) -> Decimal:
         """Book a fill, before it is taken off the order's remaining quantity; returns the fee."""
-        self._move_hold(order, -qty)
+        with localcontext(_EXACT):
+            self._move_hold(order, -qty)
+            return self._book(order, qty, price, is_maker)
+
+    def _book(self, order: LiveOrder, qty: Decimal, price: Decimal, is_maker: bool) -> Decimal:
         symbol = order.meta.symbol
         signed = order.sign * qty
         notional = qty * price * order.meta.contract_size
@@ -147,8 +169,13 @@ class Account:
 
     def balances(self) -> tuple[AssetBalance, ...]:
         """Every asset ever held, in order of name.  Margin in use is free but not available."""
-        return tuple(
-            AssetBalance(asset, free - self._exposure(asset) / LEVERAGE, free, locked, free + locked)
-            for asset in sorted({*self._free, *self._locked})
-            for free, locked in [(self._free[asset], self._locked[asset])]
-        )
+        with localcontext(_EXACT):
+            return tuple(
+                AssetBalance(asset, free - self._exposure(asset) / LEVERAGE, free, locked, free + locked)
+                for asset in sorted({*self._free, *self._locked})
+                for free, locked in [(self._free[asset], self._locked[asset])]
+            )
+
+    def positions(self) -> dict[str, Decimal]:
+        """Signed quantity of every futures position, by symbol."""
+        return {name: contract.qty for name, contract in self._contracts.items() if contract.qty}

@@ -39,12 +39,13 @@ _REMEMBERED = 10_000
 
 
 class OrderDesk:
-    """Every order of the account, and the markets they are in."""
+    """Every order of the account, the markets they are in, and every fill there was."""
 
     def __init__(self, instruments: Mapping[str, SymbolMetadata], account: Account, matcher: Matcher) -> None:
         self.markets = {name: Market(meta) for name, meta in instruments.items()}
         self.own = {name: OwnOrders() for name in instruments}
         self.open: dict[str, LiveOrder] = {}
+        self.fills: list[Fill] = []
         self._ended: dict[str, LiveOrder] = {}
         self._dated: dict[str, LiveOrder] = {}
         self._account = account
@@ -258,6 +259,7 @@ class OrderDesk:
             exchange_order_id=order.exchange_order_id,
         )
         order.fills.append(fill)
+        self.fills.append(fill)
         return fill
 
     def _after(self, order: LiveOrder, fills: Sequence[Fill], at_ns: int) -> Report:

@@ -13,9 +13,11 @@ the seeded jitter of the latency.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
 from decimal import Decimal
 
 from quantcli.clock import Clock
+from quantcli.codecs.depth import DepthSync
 from quantcli.errors import ValidationError
 from quantcli.model.account import AssetBalance, Position
 from quantcli.model.batch import Chunk
@@ -135,9 +137,23 @@ class SimulatedExchange:
         """Balances in order of asset."""
         return self._account.balances()
 
+    def positions(self) -> dict[str, Decimal]:
+        """Signed quantity of every futures position, by symbol."""
+        return self._account.positions()
+
     def open_orders(self) -> list[Order]:
         """Open orders, oldest first."""
         return [order.listed() for order in self._desk.open.values()]
+
+    def fills(self) -> Sequence[Fill]:
+        """Every execution since this exchange was made, in order."""
+        return self._desk.fills
+
+    def book_so_far(self, symbol: str) -> tuple[DepthSync, int]:
+        """A copy of a market's recorded book as it has been taken over, and how many book rows of the
+        present chunk are in it.  It may be behind the present row, never ahead of it."""
+        depth = self._desk.markets[symbol].depth
+        return deepcopy(depth) or DepthSync(symbol), self._columns.book_rows_done(symbol)
 
     @property
     def queue_mattered(self) -> bool:

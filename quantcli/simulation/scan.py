@@ -124,6 +124,11 @@ class ColumnFeed:
         assert self._chunk is not None
         return int(self._chunk.local_ns[row])
 
+    def book_rows_done(self, symbol: str) -> int:
+        """How many of the chunk's book rows a market has taken over."""
+        streams = self._by_symbol.get(symbol, ())
+        return next((s.done for s in streams if s.columns.channel is Channel.BOOK), 0)
+
     def catch_up_to(self, symbol: str, now_ns: int) -> None:
         """Let a market take over its rows up to and including the time `now_ns`."""
         if self._chunk is not None:

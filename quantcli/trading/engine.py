@@ -19,20 +19,39 @@ from quantcli.bus import Bus
 from quantcli.clock import Clock
 from quantcli.errors import NotFoundError, QuantError, RiskRefused, StrategyError, ValidationError
 from quantcli.kernel.api import ExchangeKernel
+from quantcli.kernel.reconcile import WANTED
 from quantcli.model.event import OrderEvent, RiskLimit
 from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.market import Bar
-from quantcli.model.order import Report
+from quantcli.model.order import Report, StandardOrder
 from quantcli.trading.bars import BarBuilder, parse_interval
 from quantcli.trading.loader import strategy_error
 from quantcli.trading.market import Market, View
 from quantcli.trading.portfolio import Portfolio
 from quantcli.trading.quotes import Slots
 from quantcli.trading.strategy import Strategy
-from quantcli.trading.wishes import CancelAll, CancelOrder, Command, ModifyOrder, PlaceOrder, Ticket
+from quantcli.trading.wishes import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    ModifyOrder,
+    PlaceOrder,
+    StartTimer,
+    Ticket,
+)
 
 # A strategy that answers every event of its own making with another order would never let time pass.
 _ROUNDS_MAX = 10_000
+
+
+class _Timer:
+    """Something to call `on_timer` for, again and again."""
+
+    __slots__ = ("due_ns", "every_ns")
+
+    def __init__(self, every_ns: int, now_ns: int) -> None:
+        self.every_ns = every_ns
+        self.due_ns = now_ns + every_ns
 
 
 class Engine:
@@ -67,7 +86,7 @@ class Engine:
         self._pending: deque[OrderEvent] = deque()
         self._tickets: dict[str, Ticket] = {}
         self._dirty: dict[str, None] = {}
-        self._timers: dict[str, int] = {}
+        self._timers: dict[str, _Timer] = {}
         self._bar_due: int | None = None
         self._desires = "desired" in self.hooks
         kernel.subscribe_events(self._on_order_event)
@@ -84,18 +103,21 @@ class Engine:
         if self.bar_ns:
             self._bar_due = now - now % self.bar_ns + self.bar_ns
         await self.call("on_start")
-        self._timers = {name: now + every for name, every in self.strategy.timers.items()}
+        self._wake_all()
         await self.flush()
 
     async def _adopt(self) -> None:
-        """Give slots back the orders they had when the program stopped."""
-        left = {item.intent_id: item for item in self.kernel.working()}
-        for intent_id, item in left.items():
-            intent = await self.kernel.get_order_intent(intent_id)
-            if "slot" in intent.metadata:
-                state = await self.kernel.get_order_state(intent_id)
-                filled = intent.order.quantity - item.remaining
-                self.slots[intent.order.symbol].adopt(intent, state, filled)
+        """Give slots back the orders they had when the program stopped; cancel those that nobody can wish
+        for any more."""
+        for item in self.kernel.working():
+            intent = await self.kernel.get_order_intent(item.intent_id)
+            if "slot" not in intent.metadata:
+                continue
+            if self._desires and intent.order.symbol in self.slots:
+                state = await self.kernel.get_order_state(item.intent_id)
+                self.slots[intent.order.symbol].adopt(intent, state, item.filled)
+            else:
+                await self.kernel.cancel_order(item.intent_id, "no longer wished for")
 
     async def stop(self, cancel_kept: bool) -> None:
         """Run `on_stop`; withdraw what slots keep resting if `cancel_kept`."""
@@ -115,7 +137,9 @@ class Engine:
 
     def next_due(self) -> int | None:
         """The earliest time at which something is to be done without a new event."""
-        times = [t for t in (self.kernel.next_due(), *self._timers.values()) if t is not None]
+        times = [timer.due_ns for timer in self._timers.values()]
+        if (at := self.kernel.next_due()) is not None:
+            times.append(at)
         if self._bar_due is not None:
             # A bar holds what came before its boundary, so it closes one nanosecond earlier.
             times.append(self._bar_due - 1)
@@ -129,10 +153,9 @@ class Engine:
         while self._bar_due is not None and self._bar_due - 1 <= now:
             await self._close_bars(self._bar_due)
             self._bar_due += self.bar_ns
-        for name, at in list(self._timers.items()):
-            if at <= now:
-                every = self.strategy.timers[name]
-                self._timers[name] = at + every * ((now - at) // every + 1)
+        for name, timer in self._timers.items():
+            if timer.due_ns <= now:
+                timer.due_ns += timer.every_ns * ((now - timer.due_ns) // timer.every_ns + 1)
                 self.strategy.event = None
                 await self.call("on_timer", name)
                 self._wake_all()
@@ -186,8 +209,10 @@ class Engine:
     async def flush(self) -> None:
         """Carry out commands and tell the strategy what came of them, until nothing is left to do."""
         outbox = self.strategy.outbox
-        for _ in range(_ROUNDS_MAX):
+        rounds = 0
+        while rounds < _ROUNDS_MAX:
             if outbox:
+                rounds += 1
                 commands = outbox[:]
                 outbox.clear()
                 for command in commands:
@@ -211,13 +236,7 @@ class Engine:
             case PlaceOrder():
                 await self._place(command)
             case ModifyOrder(intent_id, order):
-                try:
-                    await self.kernel.modify_order(intent_id, order)
-                except NotFoundError:
-                    pass  # it was settled in the meantime; its slot has been told
-                except ValidationError as error:
-                    self._refused(error, order.symbol)
-                    self.slots[order.symbol].modify_refused(intent_id, str(error), self._clock.now_ns())
+                await self._modify(intent_id, order)
             case CancelOrder(intent_id, ticket):
                 target = ticket.intent_id if ticket else intent_id
                 if target and not (ticket and not ticket.is_open):
@@ -229,6 +248,20 @@ class Engine:
                     for cancel in self.slots[name].withdraw():
                         await self._carry_out(cancel)
                 await self.kernel.cancel_all_orders(symbol)
+            case StartTimer(name, every_ns):
+                known = self._timers.get(name)
+                if known is None or known.every_ns != every_ns:
+                    self._timers[name] = _Timer(every_ns, self._clock.now_ns())
+
+    async def _modify(self, intent_id: str, order: StandardOrder) -> None:
+        intent = await self.kernel.get_order_intent(intent_id)
+        if intent.phase not in WANTED:
+            return  # it has ended, or is to end, since the command was given: its slot hears of that
+        try:
+            await self.kernel.modify_order(intent_id, order)
+        except ValidationError as error:
+            self._refused(error, order.symbol)
+            self.slots[order.symbol].modify_refused(intent_id, str(error), self._clock.now_ns())
 
     async def _place(self, command: PlaceOrder) -> None:
         symbol = command.order.symbol
@@ -255,13 +288,16 @@ class Engine:
         self.bus.publish(event.topic, event)
 
     def _on_order_event(self, event: OrderEvent) -> None:
-        if event.fill is not None:
+        if event.intent.order.symbol not in self.markets:
+            self.bus.publish(event.topic, event)  # somebody else's trade on the account: nothing we count in
+        elif event.fill is not None:
             moved = self.portfolio.apply(event.fill)
             self.bus.publish(event.topic, event)
             self.bus.publish(moved.topic, moved)
+            self._pending.append(event)
         else:
             self.bus.publish(event.topic, event)
-        self._pending.append(event)
+            self._pending.append(event)
 
     async def _tell(self, event: OrderEvent) -> None:
         intent = event.intent

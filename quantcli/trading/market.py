@@ -251,6 +251,10 @@ class Market:
             self._is_quoted = self._view.quote(self.symbol) is not None
         return self._is_warm and self._is_quoted
 
+    def minds(self, changed: int) -> bool:
+        """`desired` has read something of what has `changed` (`Reads`), or has not been asked yet."""
+        return bool(self.reads & changed or (not self.reads and changed & _PRICE))
+
     def on_bar(self, bar: Bar) -> None:
         """Take a closed bar: the engine's part, not the strategy's."""
         self._bar = bar

@@ -64,9 +64,14 @@ class RiskGate:
         self._forbidding = tuple(STANDARD.items()) + tuple((c.__name__, c) for c in checks)
 
     def admit(
-        self, order: StandardOrder, metadata: Mapping[str, str], replaces: str | None = None
+        self,
+        order: StandardOrder,
+        metadata: Mapping[str, str],
+        replaces: str | None = None,
+        beside: Sequence[StandardOrder] = (),
     ) -> Approved:
-        """Check an order; `replaces` is the intent whose exposure it takes over.
+        """Check an order; `replaces` is the intent whose exposure it takes over, `beside` are orders of its
+        group: all may fill before one can cancel the others, so each counts in full.
 
         Raises `ValidationError` for an order that the market's rules make impossible, `RiskRefused` (its
         subclass) for one that our limits, means or own checks forbid.  The quantity of a replacing
@@ -74,7 +79,7 @@ class RiskGate:
         """
         rules = self._rules(order)
         with localcontext(EXACT):
-            view = self._view(order, rules, replaces)
+            view = self._view(order, rules, replaces, beside)
             for name, check in VALIDITY.items():
                 reason = check(order, view, self._limits)
                 if reason is not None:
@@ -96,18 +101,24 @@ class RiskGate:
             raise ValidationError(reason, todo="trade another market")
         return rules
 
-    def _view(self, order: StandardOrder, rules: SymbolMetadata, replaces: str | None) -> View:
+    def _view(
+        self,
+        order: StandardOrder,
+        rules: SymbolMetadata,
+        replaces: str | None,
+        beside: Sequence[StandardOrder],
+    ) -> View:
         totals = {name: self._total(name) for name in (order.symbol, *self._accounts.held())}
-        count, filled = 1, ZERO
+        others, filled = [(other, other.quantity) for other in beside], ZERO
         for item in self._working():
             if item.intent_id == replaces:
-                filled = max(item.order.quantity - item.remaining, ZERO)
-                continue
-            count += 1
-            symbol = item.order.symbol
-            if symbol not in totals:
-                totals[symbol] = self._total(symbol)
-            totals[symbol].add(item.order, item.remaining)
+                filled = item.filled
+            else:
+                others.append((item.order, item.remaining))
+        for other, remaining in others:
+            if other.symbol not in totals:
+                totals[other.symbol] = self._total(other.symbol)
+            totals[other.symbol].add(other, remaining)
         here = totals[order.symbol]
         here.add(order, max(order.quantity - filled, ZERO))
         level = int(self._halt.level)
@@ -119,7 +130,7 @@ class RiskGate:
             price=unit_price(order, here.mark),
             reduces=here.reduces(order),
             selling=here.sells.qty,
-            open_orders=count,
+            open_orders=len(others) + 1,
             open_here=here.count,
             position=here.position(order.side),
             exposure=total(t.exposure() for t in totals.values()),

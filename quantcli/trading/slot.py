@@ -204,6 +204,6 @@ class Slot:
         """Its state in words."""
         if self.paused:
             return f"paused: {self.reason}"
-        if self.reason:
+        if self.reason and self.stage in (Stage.EMPTY, Stage.RESTING):
             return f"waiting: {self.reason}"
         return self.stage.value

@@ -19,7 +19,16 @@ from quantcli.trading.blame import calling_line, place
 from quantcli.trading.market import Market, View
 from quantcli.trading.params import Param, Value, parse_params
 from quantcli.trading.verbs import Terms, build_order
-from quantcli.trading.wishes import CancelAll, CancelOrder, Command, PlaceOrder, Ticket, Wish, duration_ns
+from quantcli.trading.wishes import (
+    CancelAll,
+    CancelOrder,
+    Command,
+    PlaceOrder,
+    StartTimer,
+    Ticket,
+    Wish,
+    duration_ns,
+)
 
 Answer = Awaitable[None] | None
 
@@ -52,7 +61,6 @@ class Strategy:
 
     outbox: list[Command]
     markets: Mapping[str, Market]
-    timers: dict[str, int]
     event: Any
     log: logging.Logger
 
@@ -61,7 +69,6 @@ class Strategy:
         self = super().__new__(cls)
         self.outbox = []
         self.markets = {}
-        self.timers = {}
         self.event = None
         self.log = logging.getLogger(f"strategy.{cls.__name__}")
         self.__dict__.update({name: param.default for name, param in cls._params.items()})
@@ -199,12 +206,12 @@ class Strategy:
         self.outbox.append(CancelAll(self._named(symbol).symbol if symbol else None))
 
     def every(self, interval: str, name: str | None = None) -> None:
-        """Call `on_timer(name)` every `interval` ("10s") from the start on; the name is the interval's
-        text if not given."""
+        """Call `on_timer(name)` every `interval` ("10s") from now on, or from the start; the name is the
+        interval's text if not given.  Saying it again changes nothing, another interval begins anew."""
         interval_ns = duration_ns(interval)
         if interval_ns <= 0:
             raise StrategyError(f"{calling_line()}: {interval!r} is no interval", todo='write it like "10s"')
-        self.timers[name or interval] = interval_ns
+        self.outbox.append(StartTimer(name or interval, interval_ns))
 
     # -- what a strategy can look at -------------------------------------------------------------
 

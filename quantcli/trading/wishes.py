@@ -206,4 +206,11 @@ class CancelAll(msgspec.Struct, frozen=True):
     symbol: str | None = None
 
 
-Command = PlaceOrder | ModifyOrder | CancelOrder | CancelAll
+class StartTimer(msgspec.Struct, frozen=True):
+    """Call `on_timer(name)` every `every_ns` from now on."""
+
+    name: str
+    every_ns: int
+
+
+Command = PlaceOrder | ModifyOrder | CancelOrder | CancelAll | StartTimer

@@ -118,4 +118,30 @@ def test_a_reader_that_leaves_early_hears_no_complaint():
     assert program.stdout is not None
     program.stdout.close()
     _, complaint = program.communicate()
-    assert complaint == b""
+    assert (program.returncode, complaint) == (0, b"")
+
+
+def test_a_reader_that_leaves_while_a_verb_speaks_hears_no_complaint():
+    said = run_main("import os; r, w = os.pipe(); os.dup2(w, 1); os.close(r); print('x' * 100_000)")
+    assert (said.returncode, said.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("source", "what", "why"),
+    [
+        ("open('/no/such/place')", "cannot use /no/such/place", "No such file or directory"),
+        ("open('/dev/full', 'w').write('x' * 100_000)", "the system refused", "No space left on device"),
+    ],
+)
+def test_what_the_system_refuses_is_no_bug_of_ours(source, what, why):
+    said = run_main(source)
+    assert said.returncode == 1
+    assert said.stderr.startswith(f"error: {what}\n  why   {why}\n  do    ")
+
+
+@pytest.mark.parametrize("closed", [1, 2])
+def test_a_stream_that_is_closed_from_the_start_changes_no_exit_code(closed):
+    script = "import sys; from quantcli.cli.app import main; sys.argv = ['quant', 'oders']; main()"
+    shell = f'exec "$0" -c "$1" {closed}>&-'
+    said = subprocess.run(["sh", "-c", shell, sys.executable, script], capture_output=True, check=False)
+    assert (said.returncode, b"Traceback" in said.stderr) == (2, False)

@@ -325,9 +325,9 @@ def test_a_depth_reply_may_name_its_symbol_and_time_itself():
     assert (event.symbol, event.exchange_ns) == ("BCH/USD:BCH", 1626916404574_000000)
 
 
-def test_a_depth_reply_of_nobody_is_refused():
-    with pytest.raises(RecordingError, match="whose book"):
-        SPOT.decode_http("https://api.binance.com/api/v3/depth", SNAPSHOT, 7, 8)
+def test_a_depth_reply_of_nobody_makes_no_event():
+    decoded = SPOT.decode_http("https://api.binance.com/api/v3/depth", SNAPSHOT, 7, 8)
+    assert decoded == Decoded("unknown:depth")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Fakes at the kernel's ports, and a bench that holds a started kernel in virtual time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import pytest
@@ -46,12 +46,16 @@ class RecordingGateway:
 
 
 class LooseGate:
-    """Lets every order pass but those of more than 1000."""
+    """Lets every order pass but those of more than 1000, and groups of more than 1000 in all."""
 
     def admit(
-        self, order: StandardOrder, metadata: Mapping[str, str], replaces: str | None = None
+        self,
+        order: StandardOrder,
+        metadata: Mapping[str, str],
+        replaces: str | None = None,
+        beside: Sequence[StandardOrder] = (),
     ) -> Approved:
-        if order.quantity > 1000:
+        if order.quantity + sum(other.quantity for other in beside) > 1000:
             raise RiskRefused("too large", check="quantity")
         return Approved(order, dict(metadata))
 
@@ -95,9 +99,7 @@ class Bench:
         return kernel
 
     async def restart(self) -> None:
-        """A new process over the same rows: memory is gone, the epoch is the next."""
-        old = self.store.identity
-        self.store.identity = Identity(old.tag, old.nonce, old.key, old.epoch + 1)
+        """A new process over the same rows: memory is gone."""
         self.kernel = self.new_kernel()
         await self.kernel.start()
 

@@ -93,7 +93,7 @@ async def test_a_cancelled_caller_tears_nothing(slow):
     assert second.cancelled()
     sent = slow.gateway.take(Place)
     assert {place.client_order_id for place in sent} == set(slow.store.orders.rows)
-    assert len(sent) == 3
+    assert len(sent) == 2  # the second was still waiting for its turn at the gate
     assert slow.events[-1].intent.intent_id == third
 
 

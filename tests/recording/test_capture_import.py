@@ -148,6 +148,29 @@ def test_replies_and_unknown_messages_are_counted_but_make_no_row(
     assert (found.connections, found.rows, found.skipped) == (1, 1, 2)
 
 
+SNAPSHOT = {"k": "http", "ts": 1, "d": '{"lastUpdateId":5,"bids":[["1.4","2"]],"asks":[["1.6","3"]]}'}
+ETH_TRADE = TRADE | {"s": "ETHUSDT"}
+
+
+@pytest.mark.parametrize("named", [["BTCUSDT"], ["btcusdt"], ["BTC/USDT"], []])
+def test_a_snapshot_without_an_address_is_of_the_only_market_there_is(
+    capture: Capture, received: Received, tmp_path: Path, named: list[str]
+) -> None:
+    path = capture(SNAPSHOT, received(2, TRADE), received(3, TRADE | {"t": 8}), symbols=named)
+    found = imported(path, tmp_path / "out")
+    assert (found.events, found.symbols) == ({"snapshots": 1, "trades": 2}, ["BTC/USDT"])
+
+
+@pytest.mark.parametrize("named", [["BTCUSDT", "ETHUSDT"], []])
+def test_a_snapshot_that_could_be_of_two_markets_is_counted_but_makes_no_row(
+    capture: Capture, received: Received, tmp_path: Path, named: list[str]
+) -> None:
+    path = capture(SNAPSHOT, received(2, TRADE), received(3, ETH_TRADE), symbols=named)
+    found = imported(path, tmp_path / "out")
+    assert found.events == {"trades": 2, "unknown:depth": 1}
+    assert (found.rows, found.symbols) == (2, ["BTC/USDT", "ETH/USDT"])
+
+
 def test_a_transfer_to_the_insurance_fund_leaves_no_gap(
     capture: Capture, received: Received, tmp_path: Path
 ) -> None:
@@ -166,6 +189,8 @@ def test_a_transfer_to_the_insurance_fund_leaves_no_gap(
     [
         ('{"k":"recv","ts":1', "truncated"),
         ('{"k":"recv","ts":"soon","d":"{}"}', "ts"),
+        ('{"k":"recv","ts":-1,"d":"{}"}', "ts"),
+        ('{"k":"recv","ts":1721750000000000000000,"d":"{}"}', "ts"),
         ('{"k":"recv","ts":2,"d":"no json"}', "no JSON"),
         ('{"k":"recv","ts":2,"d":"{\\"e\\":\\"trade\\""}', "no JSON"),
     ],

@@ -53,11 +53,12 @@ def make_run(make_fill: MakeFill) -> MakeRun:
     position = Position("BTC/USDT", D(1), D(100), D(10), D(5), D("0.31"), D(105), START)
     row = OrderRow(
         "i1", "c1", "bid", "BTC/USDT", Side.BUY, OrderType.LIMIT_MAKER, D(2), D("100.5"),
-        START, START + 40_000_000, START + S, OrderStatus.FILLED, D(2), "",
+        START, START + 40_000_000, None, START + S, OrderStatus.FILLED, D(2), "",
     )  # fmt: skip
     never = msgspec.structs.replace(
-        row, intent_id="i2", price=None, acked_ns=None, ended_ns=None, status=OrderStatus.UNKNOWN
-    )
+        row, intent_id="i2", placed_ns=START + 590 * S, price=None, acked_ns=None, ended_ns=None,
+        status=OrderStatus.UNKNOWN,
+    )  # fmt: skip
     run = Run(
         strategy="touch.py:TouchMaker",
         strategy_digest="aa",
@@ -89,7 +90,6 @@ def make_run(make_fill: MakeFill) -> MakeRun:
         violated=(),
         trace_hash="f00",
         wall_s=0.5,
-        in_drift=0.018,
         end_equity_by_queue={"optimistic": D(1020), "conservative": D(990)},
     )
 

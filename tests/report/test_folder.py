@@ -61,7 +61,8 @@ def test_fills_are_true_decimals(write, make_run) -> None:
 def test_orders_keep_what_never_happened_as_null(write, make_run) -> None:
     rows = pq.read_table(write(make_run()) / "orders.parquet").to_pylist()
     assert list(rows[0])[:7] == ["intent_id", "client_order_id", "slot", "symbol", "side", "type", "qty"]
-    assert list(rows[0])[7:] == ["price", "placed_ns", "acked_ns", "ended_ns", "status", "filled", "reason"]
+    assert list(rows[0])[7:11] == ["price", "placed_ns", "acked_ns", "cancel_ns"]
+    assert list(rows[0])[11:] == ["ended_ns", "status", "filled", "reason"]
     assert (rows[0]["price"], rows[0]["type"], rows[0]["status"]) == (D("100.5"), "LIMIT_MAKER", "FILLED")
     assert (rows[1]["price"], rows[1]["acked_ns"], rows[1]["ended_ns"]) == (None, None, None)
 

@@ -111,10 +111,3 @@ def test_the_drawdown_equals_a_search_through_all_pairs(values: list[float]) -> 
     assert fall is not None
     deepest = max((a - b) / a for i, a in enumerate(values) for b in values[i:])
     assert fall.fraction == pytest.approx(deepest)
-
-
-def test_time_in_the_market_is_weighted_by_how_long_each_sample_stands() -> None:
-    share = metrics.time_in_market(times(0, 10, 40, 60), array(0, 5, 0, 5), 100 * S)
-    assert share == pytest.approx(0.7)
-    assert metrics.time_in_market(times(), array(), S) is None
-    assert metrics.time_in_market(times(1), array(1), S) is None

@@ -29,12 +29,13 @@ CONTRACT = {
     ),
     *("queue", "from_ns", "to_ns", "events", "fills", "maker_fills", "orders", "rejected_by_code"),
     *("start_equity", "realised", "unrealised", "fees", "end_equity", "net_pnl", "currency", "positions"),
-    *("by_queue_model", "metrics", "intent_to_ack_ms", "in_drift", "markout_bps", "invariants"),
+    *("by_queue_model", "metrics", "intent_to_ack_ms", "drift_to_sync_ms", "in_drift", "markout_bps"),
+    "invariants",
     *("trace_hash", "wall_s", "events_per_s", "artifacts"),
 }
 METRICS = {
     *("sharpe", "sortino", "max_drawdown", "max_drawdown_s", "volatility", "win_rate", "profit_factor"),
-    *("expectancy", "exposure_time", "turnover"),
+    *("expectancy", "exposure_time", "turnover", "returns", "sampling_s"),
 }
 
 
@@ -100,9 +101,9 @@ def test_metrics_come_from_the_curve_the_fills_and_the_samples(make_run) -> None
     assert (figures["max_drawdown_amount"], figures["max_drawdown_s"]) == ("20", 240)
     assert (figures["win_rate"], figures["profit_factor"], figures["round_trips"]) == (1, None, 1)
     assert figures["expectancy"] == "9.79"
-    assert figures["exposure_time"] == pytest.approx(8 / 9)
+    assert figures["exposure_time"] == pytest.approx(599 / 600)
     assert figures["turnover"] == pytest.approx(0.31)
-    assert figures["sampling_s"] == 60
+    assert (figures["sampling_s"], figures["returns"]) == (60, 10)
     curve = [1000, 1000, 1010, 1005, 990, 1000, 1012, 1010, 1013, 1014, 1014.69]
     changes = [b / a - 1 for a, b in pairwise(curve)]
     mean = sum(changes) / 10
@@ -112,6 +113,12 @@ def test_metrics_come_from_the_curve_the_fills_and_the_samples(make_run) -> None
 
 def test_only_acknowledged_orders_count_for_the_delay(make_run) -> None:
     assert as_json(make_run())["intent_to_ack_ms"] == {"p50": 40, "p95": 40, "max": 40}
+
+
+def test_drift_lasts_until_the_exchange_has_answered_or_the_run_ends(make_run) -> None:
+    report = as_json(make_run())
+    assert report["in_drift"] == (40_000_000 + 10 * 10**9) / (600 * 10**9)
+    assert report["drift_to_sync_ms"] == {"p50": 40, "p95": 40, "max": 40}
 
 
 def test_a_run_without_anything_has_nulls_and_no_nan(make_run) -> None:
@@ -131,12 +138,13 @@ def test_a_run_without_anything_has_nulls_and_no_nan(make_run) -> None:
         end_equity_by_queue={},
         events=0,
         wall_s=0.0,
-        in_drift=None,
         to_ns=make_run().from_ns,
     )
     report = as_json(nothing)
     assert report["intent_to_ack_ms"] == {"p50": None, "p95": None, "max": None}
-    numbers = {k: v for k, v in report["metrics"].items() if k not in {"round_trips", "sampling_s"}}
+    numbers = {
+        k: v for k, v in report["metrics"].items() if k not in {"round_trips", "sampling_s", "returns"}
+    }
     assert set(numbers.values()) == {None}
     assert (report["events_per_s"], report["in_drift"], report["net_pnl"]) == (0, None, "0")
 

@@ -29,13 +29,17 @@ def test_the_report_reads_like_this(make_run) -> None:
         + "-"
         * 79
         + f"\n sharpe {report.metrics.sharpe:,.1f}  sortino {report.metrics.sortino:,.1f}"
-        "  (365 d, 1 min)   max dd -1.98 % 4m00s   fees 0.31\n"
-        " fills 2  maker 100 %   win 100 %   profit factor n/a   exposure 89 % of time\n"
-        " orders 2 created  1 replaced  0 cancelled  3 rejected  0 unknown  1.5 per fill\n"
-        "   rejected 2 by -2010  rejected 1 by -1013\n"
-        " intent->ack p50 40 p95 40 ms   in drift 1.8 % of time\n"
+        "  (365 d, 10 x 1 min)   max dd -1.98 % 4m00s\n"
+        " fees 0.31   turnover 0.31 x equity   exposure 100 % of time\n"
+        " fills 2  maker 100 %   round trips 1  win 100 %   profit factor n/a\n"
+        " orders 2 created  1 replaced  0 cancelled  3 rejected  0 unknown\n"
+        "   1.0 per fill  rejected 2 by -2010  rejected 1 by -1013\n"
+        " intent->ack p50 40 p95 40 ms   in drift 1.7 % of time  each p50 40 p95 40 ms\n"
         " mark-out bps   1s +0.50   10s -0.25   60s n/a   <- adverse selection\n"
-        " invariants 14/14 held\n" + "-" * 79 + "\n wrote runs/touchmaker-1/  report.json  fills.parquet\n"
+        " invariants 14/14 held\n"
+        " assumed latency 50 ms   fees maker 0.02 % taker 0.05 %   queue volume   seed 7\n"
+        + "-" * 79
+        + "\n wrote runs/touchmaker-1/  report.json  fills.parquet\n"
     )
 
 
@@ -51,7 +55,7 @@ def test_no_line_is_wider_than_80_columns(make_run) -> None:
     assert "VeryLongStrategyName" in text
     assert "+6" in text
     assert "rejected 1,001,019 by -1019 because" in text
-    assert "and 16 more reasons" in text
+    assert "and 16 more codes" in text
 
 
 def test_broken_invariants_stand_out_without_colour(make_run) -> None:
@@ -66,11 +70,27 @@ def test_colour_only_adds_colour(make_run) -> None:
 
 
 def test_a_run_without_fills_is_shown(make_run) -> None:
-    nothing = make_run(fills=(), order_rows=(), sample_ns=(), equity=(), exposure=(), in_drift=None)
+    nothing = make_run(
+        fills=(),
+        order_rows=(),
+        sample_ns=(),
+        equity=(),
+        exposure=(),
+        rejected_by_code={},
+        markout_bps={"1s": None},
+    )
     text = shown(summarise(nothing))
-    assert "fills 0  maker n/a" in text
+    assert " fills 0  maker n/a   round trips 0  win n/a   profit factor n/a\n" in text
+    assert " intent->ack n/a   in drift 0.0 % of time\n" in text
+    assert " mark-out bps   1s n/a\n" in text
     assert "nothing written" in text
     assert "per fill" not in text
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.0, "0.0"), (0.00034, "0.03"), (0.01, "1.0"), (1.0, "100.0")])
+def test_a_small_drift_is_not_shown_as_none(make_run, share: float, text: str) -> None:
+    report = msgspec.structs.replace(summarise(make_run()), in_drift=share)
+    assert f"in drift {text} % of time" in shown(report)
 
 
 def test_a_run_that_never_lost_has_a_drawdown_of_zero(make_run) -> None:
@@ -94,7 +114,7 @@ def test_the_plot_is_the_equity_curve_below_the_report(make_run) -> None:
 def test_durations_are_short(make_run, seconds: float, text: str) -> None:
     report = summarise(make_run())
     figures = msgspec.structs.replace(report.metrics, max_drawdown_s=seconds)
-    assert f"% {text} " in shown(msgspec.structs.replace(report, metrics=figures))
+    assert f"% {text}\n" in shown(msgspec.structs.replace(report, metrics=figures))
 
 
 def test_small_amounts_show_their_decimals(make_run) -> None:

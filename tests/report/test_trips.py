@@ -13,6 +13,7 @@ from quantcli.model.order import Fill
 from quantcli.report import trips
 
 D = Decimal
+S = 1_000_000_000
 
 
 def test_the_oldest_lots_are_sold_first_and_fees_go_with_them(make_fill) -> None:
@@ -99,3 +100,28 @@ def test_trips_that_end_flat_earn_what_was_taken_in_less_what_was_paid(
         (-side.sign * Fraction(q) * Fraction(p) - Fraction(fee) for side, q, p, fee in rows), Fraction(0)
     )
     assert float(sum(trips.round_trips(fills), D(0))) == pytest.approx(float(cash), abs=1e-20)
+
+
+def test_time_in_the_market_is_the_time_between_fills_that_leave_something_held(make_fill) -> None:
+    fills = [
+        make_fill("BUY", "1", "100"),  # at 1 s
+        make_fill("SELL", "1", "100"),  # at 2 s: flat
+        make_fill("SELL", "1", "100"),  # at 3 s
+        make_fill("BUY", "2", "100"),  # at 4 s: turned, not flat
+        make_fill("BUY", "1", "50", symbol="ETH/USDT"),  # at 5 s
+        make_fill("SELL", "1", "100"),  # at 6 s: the other is still held
+        make_fill("SELL", "1", "50", symbol="ETH/USDT"),  # at 7 s: flat
+    ]
+    start = fills[0].exchange_ns - S
+    assert trips.time_in_market(fills, (), start, start + 10 * S) == 0.5
+    assert trips.time_in_market(fills[:1], (), start, start + 10 * S) == 0.9
+    assert trips.time_in_market((), (), start, start + S) == 0
+    assert trips.time_in_market(fills, (), start, start) is None
+
+
+def test_what_was_held_before_the_run_is_time_in_the_market(make_fill) -> None:
+    held = [Position("BTC/USDT", D(1), D(100), D(0), D(0), D(0))]
+    sold = make_fill("SELL", "1", "100")
+    start = sold.exchange_ns - S
+    assert trips.time_in_market((), held, start, start + 10 * S) == 1
+    assert trips.time_in_market([sold], held, start, start + 10 * S) == 0.1

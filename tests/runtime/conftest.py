@@ -19,7 +19,8 @@ from quantcli.simulation.latency import Latency
 from quantcli.simulation.matching import QueueModel
 from quantcli.trading.strategy import Strategy
 
-START_NS = 1_700_000_000_000_000_000
+# Midnight comes in the middle: the recording has two files a stream, so the replay has several chunks.
+START_NS = 1_700_006_250_000_000_000
 MS = 1_000_000
 RULES = SymbolMetadata(
     Symbol("AAA", "USDT"),
@@ -80,6 +81,12 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
 def two_markets(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     """Two markets at the same time."""
     return make_recording(tmp_path_factory.mktemp("two"), seed=2, markets=2)
+
+
+@pytest.fixture(scope="session")
+def short_recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    """One market, some two minutes."""
+    return make_recording(tmp_path_factory.mktemp("short"), seed=3, rows=900)
 
 
 @pytest.fixture

@@ -171,6 +171,8 @@ def test_random_markets_and_orders_give_the_same_reports(
 def read_capture(name: str, records: int) -> list[Any]:
     """The first events of a recorded spot capture."""
     path = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "binance" / name
+    if not path.is_file():
+        pytest.skip("the recorded exchange data is not here")
     codec = BinanceCodec("spot", default_symbol="NEXOUSDT")
     rows: list[Any] = []
     with gzip.open(path, "rt") as lines:

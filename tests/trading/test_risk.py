@@ -78,7 +78,7 @@ class Desk:
 
     def rest(self, order: StandardOrder, filled: str = "0") -> str:
         intent_id = f"i{next(_ids)}"
-        self.working.append(Working(intent_id, order, order.quantity - D(filled)))
+        self.working.append(Working(intent_id, order, order.quantity - D(filled), D(filled)))
         return intent_id
 
     def trade(self, symbol: str, side: Side, qty: str, price: str) -> None:

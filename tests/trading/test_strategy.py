@@ -17,7 +17,7 @@ from quantcli.model.market import Ticker
 from quantcli.model.order import OrderIntent, OrderType, StandardOrder, TimeInForce
 from quantcli.trading.market import Market
 from quantcli.trading.strategy import Strategy
-from quantcli.trading.wishes import CancelAll, CancelOrder, PlaceOrder, Ticket
+from quantcli.trading.wishes import CancelAll, CancelOrder, PlaceOrder, StartTimer, Ticket
 
 Rules = Callable[..., SymbolMetadata]
 S = 1_000_000_000
@@ -144,7 +144,7 @@ class TestVerbs:
     def test_timers(self, bound: Plain) -> None:
         bound.every("10s")
         bound.every("500 ms", name="fast")
-        assert bound.timers == {"10s": 10 * S, "fast": S // 2}
+        assert bound.outbox == [StartTimer("10s", 10 * S), StartTimer("fast", S // 2)]
 
 
 class TestMarkets:
@@ -215,13 +215,13 @@ class TestHooks:
                 self.every("1m")
 
         own = Own()
-        assert (own.mine, own.outbox, list(own.timers)) == (1, [], ["1m"])
+        assert (own.mine, own.outbox) == (1, [StartTimer("1m", 60 * S)])
 
     def test_two_strategies_share_nothing(self) -> None:
         one, other = Plain(), Plain()
         one.every("1s")
         one.outbox.append(CancelAll())
-        assert (other.timers, other.outbox) == ({}, [])
+        assert other.outbox == []
 
 
 class TestImports:
