@@ -33,6 +33,7 @@ _NS_PER_UNIT = {
 }
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)")
 _MONEY = re.compile(r"([+-]?[\d_,]*\.?\d+)\s*([A-Za-z][A-Za-z0-9]*)")
+_MOST_MONEY = 10**15  # with 12 decimals still exact in the 28 digits that decimals have by default
 _BOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -59,7 +60,12 @@ def parse_money(text: str) -> Money:
             why="an amount needs its currency",
             todo='write it like "200 USDT"',
         )
-    return Money(to_decimal(match[1].replace(",", "").replace("_", "")), match[2].upper())
+    money = Money(to_decimal(match[1].replace(",", "").replace("_", "")), match[2].upper())
+    if abs(money.amount) > _MOST_MONEY:
+        raise UsageError(
+            f"{text!s} is more money than there is", todo=f"give at most {_MOST_MONEY:,} {money.currency}"
+        )
+    return money
 
 
 def parse_duration(text: str) -> int:
@@ -242,6 +248,8 @@ def _file_settings(source: Path) -> list[tuple[str, str, Any]]:
         return []
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{source} cannot be read as TOML", why=str(error)) from None
+    except OSError as error:
+        raise ConfigError(f"{source} cannot be read", why=error.strerror or str(error)) from None
     settings = []
     for section, table in document.items():
         if not isinstance(table, dict):

@@ -3,7 +3,7 @@
 A flag wins over the configuration, which wins over what is usual on the exchange.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +12,12 @@ import msgspec
 import typer
 
 from quantcli.clock import NS_PER_MS
-from quantcli.config import Config, Fees, Money, parse_fees, parse_money
-from quantcli.errors import UsageError
+from quantcli.config import Config, Fees, parse_fees, parse_money
+from quantcli.errors import ConfigError, UsageError, ValidationError
+from quantcli.model.instrument import Symbol
 
 if TYPE_CHECKING:
+    from quantcli.model.instrument import SymbolMetadata
     from quantcli.runtime.simulate import Job
     from quantcli.runtime.wiring import Assumptions
 
@@ -64,7 +66,7 @@ def prepare(terms: Terms, config: Config) -> "Job":
     from quantcli.recording.reader import open_recording
     from quantcli.runtime.simulate import Job
     from quantcli.runtime.wiring import choose_markets, pays_in
-    from quantcli.trading.loader import load_strategy
+    from quantcli.trading.loader import check_beginning, load_strategy
 
     reference = terms.strategy or (str(config.bot.strategy) if config.bot.strategy else None)
     if reference is None:
@@ -72,8 +74,11 @@ def prepare(terms: Terms, config: Config) -> "Job":
             "no strategy is named", why="neither --strategy nor quant.toml names one", todo="--strategy FILE"
         )
     strategy = load_strategy(reference)
+    params = _params(terms.params)
+    check_beginning(strategy, params)
     recording = open_recording(terms.from_)
-    markets = choose_markets(recording.instruments, strategy, terms.symbols)
+    asked = [_symbol(text, recording.instruments) for text in terms.symbols]
+    markets = choose_markets(recording.instruments, strategy, asked)
     source = Path(reference.partition(":")[0] if not Path(reference).is_file() else reference)
     some = next(iter(markets.values()))
     return Job(
@@ -82,10 +87,25 @@ def prepare(terms: Terms, config: Config) -> "Job":
         strategy=strategy,
         label=f"{source.name}:{strategy.__name__}",
         source=source,
-        params=_params(terms.params),
+        params=params,
         assumptions=_assumptions(terms, config, pays_in(some), some.symbol.is_futures),
         limits=config.limits,
     )
+
+
+def _symbol(text: str, known: "Mapping[str, SymbolMetadata]") -> str:
+    """The canonical name of the market meant; the exchange's own name (btcusdt) is understood too."""
+    meant = [name for name, rules in known.items() if rules.exchange_symbol == text.upper()]
+    if len(meant) > 1:
+        raise UsageError(
+            f"{text!r} could be {len(meant)} markets", why=", ".join(meant), todo=f"--symbol {meant[0]}"
+        )
+    if meant:
+        return meant[0]
+    try:
+        return Symbol.parse(text).name
+    except ValidationError as error:
+        raise UsageError(error.what, why=error.why, todo=error.todo) from None
 
 
 def _params(texts: Sequence[str]) -> dict[str, str]:
@@ -105,26 +125,34 @@ def _assumptions(terms: Terms, config: Config, currency: str, is_futures: bool) 
     from quantcli.simulation.matching import QueueModel
 
     usual = config.simulate
-    cash = parse_money(terms.cash) if terms.cash else usual.cash or Money(_CASH, currency)
-    if cash.currency != currency or cash.amount <= 0:
-        raise UsageError(
-            f"the account cannot start with {cash.amount} {cash.currency}",
-            why=f"the chosen markets pay in {currency}",
-            todo=f'--cash "{max(cash.amount, _CASH):f} {currency}"',
-        )
     if terms.queue is not None and terms.queue not in list(QueueModel):
         raise UsageError(f"{terms.queue!r} is no queue model", todo=f"one of {', '.join(QueueModel)}")
-    maker, taker = parse_fees(terms.fees) if terms.fees else usual.fees or _usual_fees(is_futures)
+    maker, taker = usual.fees or _usual_fees(is_futures) if terms.fees is None else parse_fees(terms.fees)
     latency = usual.latency_ms if terms.latency_ms is None else terms.latency_ms
     feed = usual.feed_latency_ms if terms.feed_latency_ms is None else terms.feed_latency_ms
     return Assumptions(
         currency=currency,
-        cash=cash.amount,
+        cash=_cash(terms, config, currency),
         fees=simulated.Fees(maker, taker),
         latency=Latency(latency * NS_PER_MS, feed * NS_PER_MS, jitter=True),
-        queue=QueueModel(terms.queue or QueueModel.VOLUME),
+        queue=QueueModel(terms.queue or usual.queue or QueueModel.VOLUME),
         seed=usual.seed if terms.seed is None else terms.seed,
     )
+
+
+def _cash(terms: Terms, config: Config, currency: str) -> Decimal:
+    if terms.cash is None and config.simulate.cash is None:
+        return _CASH
+    cash = config.simulate.cash if terms.cash is None else parse_money(terms.cash)
+    assert cash is not None
+    if cash.currency == currency and cash.amount > 0:
+        return cash.amount
+    what = f"the account cannot start with {cash.amount} {cash.currency}"
+    why = f"the chosen markets pay in {currency}"
+    right = f'"{max(cash.amount, _CASH):f} {currency}"'
+    if terms.cash is None:
+        raise ConfigError(f"simulate.cash: {what}", why=why, todo=f"cash = {right} in [simulate]")
+    raise UsageError(what, why=why, todo=f"--cash {right}")
 
 
 def _usual_fees(is_futures: bool) -> Fees:

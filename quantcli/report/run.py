@@ -68,7 +68,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     `strategy` is its label (`file.py:Class`), the two digests identify its source and the recording.
     `sample_ns`, `equity` and `exposure` run in parallel; exposure is the value of all positions, signless.
     `start_positions` are holdings the account began with.  `end_equity_by_queue` holds the result under
-    other queue models, where they were run.  `violated` names broken invariants, out of `checked`.
+    other queue models, where they were run; `waiting` says of slots that could not act at the end why not.
+    `violated` names broken invariants, out of `checked`.
     """
 
     strategy: str
@@ -103,3 +104,4 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float
     start_positions: Sequence[Position] = ()
     end_equity_by_queue: Mapping[str, Decimal] = {}
+    waiting: Mapping[str, str] = {}

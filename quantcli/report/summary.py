@@ -129,6 +129,7 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     in_drift: float | None
     markout_bps: dict[str, float | None]
     invariants: Invariants
+    waiting: dict[str, str]
     equity_curve: tuple[tuple[int, str], ...]
     trace_hash: str
     wall_s: float
@@ -176,6 +177,7 @@ def summarise(run: Run) -> SimulationReport:
         in_drift=drift.share(differing, run.from_ns, run.to_ns),
         markout_bps=dict(run.markout_bps),
         invariants=Invariants(run.checked, len(run.violated), tuple(run.violated)),
+        waiting=dict(run.waiting),
         equity_curve=_thinned(*curve(run)),
         trace_hash=run.trace_hash,
         wall_s=round(run.wall_s, 6),

@@ -131,6 +131,8 @@ def _rejections(report: SimulationReport) -> list[str]:
     pieces += [f"rejected {n:,} by {code[:_CODE_WIDTH]}" for code, n in often[:_CODES]]
     if len(often) > _CODES:
         pieces.append(f"and {len(often) - _CODES} more codes")
+    if not report.orders.created:
+        pieces += [f"{slot} {why}" for slot, why in report.waiting.items()]
     return [f"  {pieces[0]}", *pieces[1:]] if pieces else []
 
 

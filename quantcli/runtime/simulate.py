@@ -167,8 +167,18 @@ async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows:
         checked=len(promises) + len(kept_inside),
         violated=[name for name, held in promises.items() if not held],
         trace_hash=desk.trace.digest,
+        waiting=_waiting(desk),
         wall_s=wall_s,
     )
+
+
+def _waiting(desk: Desk) -> dict[str, str]:
+    return {
+        f"{symbol} {name}": status
+        for symbol, slots in desk.engine.slots.items()
+        for name, status in slots.status().items()
+        if ": " in status
+    }
 
 
 def describe(job: Job) -> str:

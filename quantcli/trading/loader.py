@@ -10,13 +10,14 @@ Knows nothing of what a strategy does once it runs.
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 
-from quantcli.errors import NotFoundError, QuantError, StrategyError
+from quantcli.errors import NotFoundError, QuantError, StrategyError, ValidationError
+from quantcli.model.instrument import Symbol
 from quantcli.trading.blame import place, raising_line
 from quantcli.trading.strategy import Strategy
 
@@ -40,10 +41,25 @@ def load_strategy(reference: str | os.PathLike[str]) -> type[Strategy]:
     path = Path(head if colon and head.endswith(".py") else text)
     if not path.is_file():
         raise _no_file(path)
-    module = _run(path)
-    classes = _strategies(module)
-    if colon and head.endswith(".py"):
-        return _named(path, classes, wanted)
+    classes = _strategies(_run(path))
+    kind = _named(path, classes, wanted) if colon and head.endswith(".py") else _only(path, classes)
+    _check_symbols(path, kind)
+    return kind
+
+
+def check_beginning(kind: type[Strategy], params: Mapping[str, str]) -> None:
+    """See that a strategy can be made and takes these parameters, before anything is opened for it.
+
+    Raises `StrategyError`, `UsageError`.
+    """
+    try:
+        strategy = kind()
+    except (Exception, SystemExit) as error:  # an author's __init__ may raise anything
+        raise strategy_error(error, kind) from error
+    strategy.apply_params(params)
+
+
+def _only(path: Path, classes: list[type[Strategy]]) -> type[Strategy]:
     if len(classes) == 1:
         return classes[0]
     if not classes:
@@ -97,7 +113,7 @@ def _run(path: Path) -> ModuleType:
         code = compile(source, filename, "exec")
         with _importable(path.resolve().parent):
             exec(code, module.__dict__)
-    except Exception as error:  # an author's file may raise anything
+    except (Exception, SystemExit) as error:  # an author's file may raise anything
         del sys.modules[module.__name__]
         raise _cannot_load(error, path) from error
     return module
@@ -112,7 +128,7 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.path.remove(str(folder))
 
 
-def _cannot_load(error: Exception, path: Path) -> QuantError:
+def _cannot_load(error: BaseException, path: Path) -> QuantError:
     if isinstance(error, StrategyError):
         return error
     if isinstance(error, SyntaxError):
@@ -141,6 +157,8 @@ def _install(module: str) -> str:
 
 def _suggestion(error: BaseException) -> str:
     """The nearest name there is, for a name there is not."""
+    if isinstance(error, TypeError) and "__init__()" in str(error):
+        return "take no arguments in __init__: what can be set is a Param of the class"
     if isinstance(error, AttributeError) and error.name and error.obj is not None:
         names = [n for n in dir(error.obj) if not n.startswith("_")]
     elif isinstance(error, ImportError) and error.name in sys.modules:
@@ -152,6 +170,19 @@ def _suggestion(error: BaseException) -> str:
     )
     near = get_close_matches(wanted, names, n=1)
     return f"did you mean {near[0]}?" if near else ""
+
+
+def _check_symbols(path: Path, kind: type[Strategy]) -> None:
+    names: object = kind.symbols
+    try:
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ValidationError(f"symbols is {names!r}")
+        for name in names:
+            Symbol.parse(name)
+    except ValidationError as error:
+        raise StrategyError(
+            f"{path}: {error.what}", why=error.why, todo='write them like symbols = ["BTC/USDT"]'
+        ) from None
 
 
 def _strategies(module: ModuleType) -> list[type[Strategy]]:

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from quantcli.errors import NotFoundError, StrategyError
-from quantcli.trading.loader import load_strategy, strategy_error
+from quantcli.errors import NotFoundError, StrategyError, UsageError
+from quantcli.trading.loader import check_beginning, load_strategy, strategy_error
 
 Write = Callable[..., Path]
 HEAD = "from quantcli import Strategy\n"
@@ -164,3 +164,49 @@ class TestRaisingLater:
         strategy = load_strategy(write(HEAD + "class Mine(Strategy): pass\n"))()
         ours = StrategyError("mine.py:3: two wishes")
         assert strategy_error(ours, strategy) is ours
+
+
+class TestWhatIsSeenBeforeAnythingRuns:
+    def test_a_file_that_leaves_python(self, write: Write) -> None:
+        with pytest.raises(StrategyError, match=r"mine\.py:2: SystemExit: 3"):
+            load_strategy(write("import sys\nsys.exit(3)\n"))
+
+    @pytest.mark.parametrize(
+        ("symbols", "what"),
+        [
+            ('"BTC/USDT"', "symbols is 'BTC/USDT'"),
+            ("5", "symbols is 5"),
+            ("[5]", "symbols is [5]"),
+            ('["BTCUSDT"]', "'BTCUSDT' is not a symbol"),
+        ],
+    )
+    def test_symbols_that_are_none(self, write: Write, symbols: str, what: str) -> None:
+        path = write(HEAD + f"class Mine(Strategy):\n    symbols = {symbols}\n")
+        with pytest.raises(StrategyError) as caught:
+            load_strategy(path)
+        assert caught.value.what == f"{path}: {what}"
+        assert "BTC/USDT" in caught.value.todo
+
+    @pytest.mark.parametrize(
+        ("body", "what"),
+        [
+            ("def __init__(self): raise ValueError('no')", "ValueError: no"),
+            ("def __init__(self): raise SystemExit(1)", "SystemExit: 1"),
+        ],
+    )
+    def test_a_strategy_that_cannot_be_made(self, write: Write, body: str, what: str) -> None:
+        kind = load_strategy(write(HEAD + f"class Mine(Strategy):\n    {body}\n"))
+        with pytest.raises(StrategyError, match=rf"mine\.py:3: Mine raised {what}"):
+            check_beginning(kind, {})
+
+    def test_a_strategy_that_wants_arguments(self, write: Write) -> None:
+        kind = load_strategy(write(HEAD + "class Mine(Strategy):\n    def __init__(self, n): pass\n"))
+        with pytest.raises(StrategyError, match="Mine raised TypeError") as caught:
+            check_beginning(kind, {})
+        assert "Param" in caught.value.todo
+
+    def test_parameters_are_read(self, write: Write) -> None:
+        kind = load_strategy(write(HEAD + "class Mine(Strategy): pass\n"))
+        check_beginning(kind, {})
+        with pytest.raises(UsageError, match="no parameter 'n'"):
+            check_beginning(kind, {"n": "1"})
