@@ -41,7 +41,7 @@ class Gate(Protocol):
         replaces: str | None = None,
         beside: Sequence[StandardOrder] = (),
     ) -> Approved:
-        """Check an order; `replaces` is the intent whose exposure it takes over, `beside` are orders that will
+        """Check an order; `replaces` is the intent whose exposure it takes over, `beside` are orders that
         come into being with it.
 
         Raises `ValidationError` for an impossible order, `RiskRefused` for a forbidden one.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar
 
 import msgspec
 import typer
@@ -61,10 +61,11 @@ def emit(found: T, output: Output, render: Callable[[T], str]) -> None:
     sys.stdout.flush()
 
 
-def emit_line(event: msgspec.Struct | Mapping[str, Any]) -> None:
-    """Print one event as one line of JSON on stdout, at once."""
-    sys.stdout.write(msgspec.json.encode(_plain(event)).decode() + "\n")
-    sys.stdout.flush()
+def emit_line(event: msgspec.Struct | Mapping[str, Any], out: TextIO | None = None) -> None:
+    """Print one event as one line of JSON on stdout, or `out`, at once."""
+    stream = out or sys.stdout
+    stream.write(msgspec.json.encode(_plain(event)).decode() + "\n")
+    stream.flush()
 
 
 def document(kind: str, fields: msgspec.Struct | Mapping[str, Any]) -> dict[str, Any]:

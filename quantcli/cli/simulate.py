@@ -1,6 +1,10 @@
 """`quant simulate`: replay a recording through a strategy, and report."""
 
-from typing import Annotated
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -20,6 +24,10 @@ from quantcli.cli.terms import (
     prepare,
 )
 from quantcli.config import find_project, load_config
+
+if TYPE_CHECKING:
+    from quantcli.report.run import Run
+    from quantcli.runtime.simulate import Job
 
 
 def command(
@@ -59,16 +67,15 @@ def command(
         queue,
         seed,
     )
-    job = prepare(terms, load_config())
+    config = load_config()
+    with redirect_stdout(sys.stderr):  # what a strategy prints is narration
+        job = prepare(terms, config)
+        run = _run(job, all_queues=queue is None and config.simulate.queue is None)
 
     from quantcli.report.folder import write_run
     from quantcli.report.summary import summarise
-    from quantcli.runtime.simulate import describe, run_job
-    from quantcli.simulation.matching import QueueModel
+    from quantcli.runtime.simulate import describe
 
-    runs = 1 if queue else len(QueueModel)
-    with progress("simulating", job.recording.rows * runs) as advance:
-        run = run_job(job, all_queues=queue is None, progress=advance)
     report = summarise(run)
     artifacts = write_run(find_project().runs, run, report, describe(job), job.source)
     report = msgspec.structs.replace(report, artifacts=artifacts)
@@ -80,3 +87,30 @@ def command(
         from quantcli.report.terminal import render
 
         render(report, Console(), plot)
+
+
+def _run(job: "Job", all_queues: bool) -> "Run":
+    from quantcli.runtime.simulate import run_job
+    from quantcli.simulation.matching import QueueModel
+    from quantcli.trading.loader import strategy_error
+
+    runs = len(QueueModel) if all_queues else 1
+    with _interruptible(), progress("simulating", job.recording.rows * runs) as advance:
+        try:
+            return run_job(job, all_queues, advance)
+        except SystemExit as error:  # an author's way to stop, which would look like success
+            raise strategy_error(error, job.strategy) from error
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C through at once: asyncio would wait until the run suspends, which a replay never does."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

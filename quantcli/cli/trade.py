@@ -4,13 +4,13 @@ import asyncio
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from quantcli.cli.output import emit_line, note, timestamp
+from quantcli.cli.output import Output, emit_line, note, timestamp
 from quantcli.cli.terms import (
     CashOption,
     FeedLatencyOption,
@@ -25,7 +25,7 @@ from quantcli.cli.terms import (
     prepare,
 )
 from quantcli.clock import NS_PER_S
-from quantcli.config import find_project, load_config, parse_duration
+from quantcli.config import Config, find_project, load_config, parse_duration
 from quantcli.errors import UsageError
 from quantcli.model.event import Event, OrderEvent, PositionEvent, RiskLimit
 from quantcli.model.instrument import canonical
@@ -53,6 +53,14 @@ def command(
     latency_ms: LatencyOption = None,
     feed_latency_ms: FeedLatencyOption = None,
     seed: SeedOption = None,
+    output: Annotated[
+        Output | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Events as lines for people (table) or for programs (json).  Default: table on a terminal.",
+        ),
+    ] = None,
 ) -> None:
     """Run a strategy on paper, with a recording as its live feed.
 
@@ -65,12 +73,19 @@ def command(
     terms = Terms(
         from_, strategy, param or [], symbol or [], cash, fees, latency_ms, feed_latency_ms, None, seed
     )
+    teller = _Teller(sys.stdout, output)
+    with redirect_stdout(sys.stderr):  # what a strategy prints is narration
+        _trade(terms, config, name or config.bot.name, speed, for_, teller)
+
+
+def _trade(terms: Terms, config: Config, bot: str, speed: float, for_: str | None, teller: "_Teller") -> None:
     job = prepare(terms, config)
 
     from quantcli.runtime.paper import Session
     from quantcli.store.halt import HaltFlag
+    from quantcli.trading.loader import strategy_error
 
-    project, bot = find_project(), name or config.bot.name
+    project = find_project()
     session = Session(
         project.database(bot),
         project.halt_flag(bot),
@@ -82,14 +97,16 @@ def command(
     if halt.level:
         note(f"halted: {halt.reason}.  Nothing that adds exposure will be placed; `quant resume` ends it.")
     note(f"{bot}: {job.label} on {job.recording.exchange} {' '.join(job.markets)}, paper, {speed:g} x")
-    outcome = asyncio.run(_until_stopped(job, session))
+    try:
+        outcome = asyncio.run(_until_stopped(job, session, teller))
+    except SystemExit as error:  # an author's way to stop, which would look like success
+        raise strategy_error(error, job.strategy) from error
     _conclude(outcome, bot)
 
 
-async def _until_stopped(job: "Job", session: "Session") -> "Outcome":
+async def _until_stopped(job: "Job", session: "Session", teller: "_Teller") -> "Outcome":
     from quantcli.runtime.paper import Paper
 
-    teller = _Teller()
     paper = Paper(job, session, teller.tell)
     teller.gone = paper.stop
     with _stop_signals(paper.stop):
@@ -106,8 +123,8 @@ def _stop_signals(stop: Callable[[], None]) -> Iterator[None]:
     asked = False
 
     def begin_to_stop() -> None:
-        note("stopping in good order; interrupt again to leave at once")
         stop()
+        note("stopping in good order; interrupt again to leave at once")
 
     def on_signal(number: int, _: object) -> None:
         nonlocal asked
@@ -138,15 +155,16 @@ def _conclude(outcome: "Outcome", bot: str) -> None:
 
 
 class _Teller:
-    """Shows events as they happen: lines for people on a terminal, lines of JSON otherwise.
+    """Shows events on `out` as they happen: lines for people on a terminal, else lines of JSON, unless told.
 
     `gone` is called when nobody reads any more: who trades unwatched by accident had better not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, out: TextIO, form: Output | None) -> None:
         self.gone: Callable[[], None] = lambda: None
+        self._out = out
         self._is_read = True
-        self._for_people = sys.stdout.isatty()
+        self._for_people = out.isatty() if form is None else form is Output.TABLE
 
     def tell(self, event: Event) -> None:
         """Show one event."""
@@ -154,9 +172,10 @@ class _Teller:
             return
         try:
             if not self._for_people:
-                emit_line(event)
+                emit_line(event, self._out)
             elif line := _line(event):
-                sys.stdout.write(line + "\n")
+                self._out.write(line + "\n")
+                self._out.flush()
         except OSError:
             self._is_read = False
             self.gone()

@@ -28,6 +28,9 @@ _DIFF_STREAM = re.compile(r"@depth(@\d+ms)?$")
 # A reply to a request has an `id` and one of these.
 _REPLY_KEYS = frozenset({"result", "error", "code"})
 
+# How a reply of Binance's begins that is not the page of something between it and us.
+_JSON_BEGINS = frozenset({"{", "[", b"{", b"["})
+
 _S, _QUOTE = b's"'
 
 
@@ -130,12 +133,15 @@ class BinanceCodec:
     def decode_http(self, url: str, text: str | bytes, local_ns: int, seq: int) -> Decoded:
         """Decode a REST reply; `url` may be empty where it is not known.
 
-        A depth snapshot of which nobody says whose it is comes back as `unknown:depth`.  Raises
-        `RecordingError` as `decode` does, and for an exchangeInfo that cannot be read.
+        Whatever means nothing here comes back as `unknown:<endpoint>`: a depth snapshot of which nobody says
+        whose it is, the HTML page of a proxy.  Raises `RecordingError` for JSON that is broken, a symbol that
+        cannot be told, and an exchangeInfo that cannot be read.
         """
-        body = _parse(text)
         parts = urlsplit(url)
         endpoint = parts.path.rpartition("/")[2]
+        if text.lstrip()[:1] not in _JSON_BEGINS:
+            return Decoded(f"unknown:{endpoint or 'http'}")
+        body = _parse(text)
         keys = body.keys() if isinstance(body, dict) else ()
         if "symbols" in keys and endpoint in {"", "exchangeInfo"}:
             self._learn(parse_exchange_info(text, self._market))

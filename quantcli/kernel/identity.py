@@ -7,7 +7,7 @@ An exchange echoes the client order id with everything it says about an order, s
 row the id alone still tells which wish, and which attempt at it, an order belongs to.  The MAC keeps a
 stranger's order from being taken for ours; it is no secret's guard.
 
-The store's nonce is advanced by one each time the store is opened (`epoch`).  Each run therefore counts
+The store's nonce is advanced by one with each start of a kernel (`epoch`).  Each run therefore counts
 from 1 in a block of its own of 2^32 ids: nothing needs to be remembered of intents that ended long ago,
 and ids made later sort later (but once in 2^48).  Knows nothing of exchanges' spellings of an id (`0x…`,
 dashed): adapters translate.

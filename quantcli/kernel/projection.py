@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def outlook(self) -> Working:
-        """What may still come: the greater of what is wished and what is out there, less what the books know."""
+        """What may still come: the greater of what is wished and what is out there, less what is booked."""
         intent, working, remaining = self.intent, self.working, Decimal(0)
         booked = sum([attempt.fills_qty for attempt in self.attempts], Decimal(0))
         if working is not None:

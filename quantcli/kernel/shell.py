@@ -6,7 +6,8 @@ store never suspends (in memory) neither does `apply`: no task, no turn of the e
 the rest runs in a task of the engine's own, so that cancelling a caller tears nothing.
 
 A commit that fails leaves the core ahead of the store, a step that fails leaves it half changed: from then
-on the engine refuses everything, with the reason, and only a restart from what is durable helps.  Knows no rules about orders.
+on the engine refuses everything, with the reason, and only a restart from what is durable helps.  Knows no
+rules about orders.
 """
 
 import asyncio

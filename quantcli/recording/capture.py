@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -30,25 +30,19 @@ _CHANNELS = frozenset(channel.value for channel in Channel)
 _SUBJECT = re.compile(rb'\\"s\\"\s*:\s*\\"(\w+)\\"')
 
 
-class _Source(msgspec.Struct, frozen=True):
-    repo: str
-    path: str
-    commit: str = ""
-
-
 class _Meta(msgspec.Struct, frozen=True, tag_field="k", tag="meta"):
     exchange: str
     market: str
-    symbols: list[str] = []
-    licence: str = ""
-    notes: str = ""
-    source: list[_Source] = []
+    symbols: list[str] | None = None
+    licence: Any = None
+    notes: Any = None
+    source: Any = None
 
 
 class _Record(msgspec.Struct, frozen=True, gc=False):
     k: str
     ts: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-    url: str = ""
+    url: str | None = None
     d: str = ""
 
 
@@ -61,8 +55,13 @@ def import_capture(path: Path, root: Path, advance: Callable[[int], None]) -> Im
     records = lines(path, advance)
     meta = _read_meta(path, records)
     codec = BinanceCodec(_market(path, meta), default_symbol=_only_symbol(path, meta))
-    source = "\n".join(f"{s.repo}@{s.commit}: {s.path}" for s in meta.source)
-    details = {"market": meta.market, "licence": meta.licence, "source": source, "notes": meta.notes}
+    sources = meta.source if isinstance(meta.source, list) else [meta.source]
+    details = {
+        "market": meta.market,
+        "licence": _text(meta.licence),
+        "source": "\n".join(map(_text, sources)),
+        "notes": _text(meta.notes),
+    }
     with Writer(root, meta.exchange, origin_of(path, **details)) as writer:
         messages, connections, rows = _transcribe(path, records, codec, writer)
         if not rows:
@@ -102,7 +101,7 @@ def _transcribe(
 def _decoded(codec: BinanceCodec, record: _Record, seq: int) -> Decoded:
     if record.k == "recv":
         return codec.decode(record.d, record.ts, seq)
-    return codec.decode_http(record.url, record.d, record.ts, seq)
+    return codec.decode_http(record.url or "", record.d, record.ts, seq)
 
 
 def _read_meta(path: Path, records: Iterator[tuple[int, bytes]]) -> _Meta:
@@ -123,6 +122,18 @@ def _read_meta(path: Path, records: Iterator[tuple[int, bytes]]) -> _Meta:
             why=f"captures are understood of: {', '.join(_EXCHANGES)}",
         )
     return meta
+
+
+def _text(told: Any) -> str:
+    """What a capture says of itself, for people to read; a place in a repository in one line."""
+    match told:
+        case None:
+            return ""
+        case str():
+            return told
+        case {"repo": repo, "path": path, **rest}:
+            return f"{repo}@{rest.get('commit', '')}: {path}"
+    return msgspec.json.encode(told).decode()
 
 
 def _only_symbol(path: Path, meta: _Meta) -> str | None:

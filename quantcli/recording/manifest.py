@@ -76,6 +76,12 @@ class Manifest(msgspec.Struct, frozen=True):
 def manifests(root: Path) -> Iterator[Path]:
     """The manifests under `root`, in order of path; raises `NotFoundError` if there is none."""
     found = sorted(root.glob(f"*/*{SUFFIX}"))
+    if root.is_file():
+        raise NotFoundError(
+            f"no recording in {root}",
+            why="it is a file, not the folder of a recording",
+            todo=f"quant import {root} --to recordings",
+        )
     if not found:
         raise NotFoundError(
             f"no recording in {root}",

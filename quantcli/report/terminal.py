@@ -7,6 +7,8 @@ numbers.
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
+from textwrap import shorten
 
 from rich.console import Console
 from rich.text import Text
@@ -82,8 +84,7 @@ def _risk(report: SimulationReport) -> list[str]:
     step = "1 h" if figures.sampling_s == 3600 else "1 min"
     fall = _NONE
     if figures.max_drawdown is not None and figures.max_drawdown_s is not None:
-        sign = "-" if figures.max_drawdown else ""
-        fall = f"{sign}{figures.max_drawdown * 100:.2f} % {_duration(figures.max_drawdown_s)}"
+        fall = f"{-figures.max_drawdown * 100:z.2f} % {_duration(figures.max_drawdown_s)}"
     return [
         f"sharpe {_number(figures.sharpe)}",
         f"sortino {_number(figures.sortino)}",
@@ -128,7 +129,9 @@ def _rejections(report: SimulationReport) -> list[str]:
     """Orders a fill, and the commonest codes of rejection; the report has them all."""
     often = sorted(report.rejected_by_code.items(), key=lambda item: (-item[1], item[0]))
     pieces = [f"{report.orders.created / report.fills:.1f} per fill"] if report.fills else []
-    pieces += [f"rejected {n:,} by {code[:_CODE_WIDTH]}" for code, n in often[:_CODES]]
+    pieces += [
+        f"rejected {n:,} by {shorten(code, _CODE_WIDTH, placeholder=' ..')}" for code, n in often[:_CODES]
+    ]
     if len(often) > _CODES:
         pieces.append(f"and {len(often) - _CODES} more codes")
     if not report.orders.created:
@@ -173,7 +176,7 @@ def _artifacts(report: SimulationReport) -> list[str]:
     if not report.artifacts:
         return ["nothing written"]
     paths = list(report.artifacts.values())
-    folder = paths[0].rpartition("/")[0]
+    folder = paths[0].rpartition("/")[0].removeprefix(f"{Path.cwd()}/")
     return [f"wrote {folder}/", *(path.rpartition("/")[2] for path in paths)]
 
 
@@ -187,11 +190,11 @@ def _money(text: str) -> str:
 
 
 def _number(value: float | None, decimals: int = 1) -> str:
-    return _NONE if value is None else f"{value:,.{decimals}f}"
+    return _NONE if value is None else f"{value:z,.{decimals}f}"
 
 
 def _signed(value: float | None) -> str:
-    return _NONE if value is None else f"{value:+.2f}"
+    return _NONE if value is None else f"{value:+z.2f}"
 
 
 def _share(value: float | None) -> str:
@@ -207,7 +210,7 @@ def _rate(fraction: str) -> str:
 
 
 def _percent(fraction: Decimal) -> str:
-    return f"{fraction * 100:+.2f}"
+    return f"{fraction * 100:+z.2f}"
 
 
 def _duration(seconds: float) -> str:
@@ -251,7 +254,7 @@ def _flow(pieces: Iterable[str], indent: str = "") -> list[str]:
 def _styled(line: str) -> Text:
     text = Text(line)
     text.highlight_regex(r"\+\d[\d,.]*", "green")
-    text.highlight_regex(r"(?<= )-\d[\d,.]*", "red")
+    text.highlight_regex(r"(?<= )-\d[\d,.]*(?![\d,.:])", "red")
     text.highlight_regex(r"! broken.*", "bold red")
     return text
 

@@ -31,6 +31,7 @@ from quantcli.runtime.wiring import Assumptions, Desk, build_desk
 from quantcli.store.api import Loaded
 from quantcli.store.halt import HaltFlag, KillLevel
 from quantcli.store.sqlite import SQLiteStore
+from quantcli.trading.loader import strategy_error
 from quantcli.trading.wishes import CancelAll
 
 # How long stopping waits for the exchange to confirm cancels, in real seconds.
@@ -59,7 +60,7 @@ class Outcome(msgspec.Struct, frozen=True):
     equity: Decimal | None
     currency: str
     left_working: tuple[Working, ...]
-    failure: Exception | None
+    failure: BaseException | None
 
 
 class Paper:
@@ -141,9 +142,10 @@ class Paper:
         desk.bus.subscribe("**", self._on_event)
         return desk
 
-    async def _run(self, live: Live, desk: Desk, feed: Feed, clock: VirtualClock) -> Exception | None:
+    async def _run(self, live: Live, desk: Desk, feed: Feed, clock: VirtualClock) -> BaseException | None:
         """Trade, and leave no kept order unattended; what made the run fail, if it did."""
-        session, failure = self._session, None
+        session = self._session
+        failure: BaseException | None = None
         self._pace = Pace(clock.now_ns(), session.speed, session.for_s)
         if self._stopped:
             self._pace.stop()
@@ -151,11 +153,12 @@ class Paper:
             await desk.engine.start()
             await live.run(feed, self._pace)
             await desk.engine.stop(cancel_kept=session.cancel_on_stop)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             # Whatever it is: without its strategy a kept order is nobody's.
             if not (await desk.kernel.health_check()).ok:
                 raise
-            failure = error
+            leaves = isinstance(error, SystemExit)  # an author's way to stop
+            failure = strategy_error(error, desk.engine.strategy) if leaves else error
             await _withdraw_kept(desk.kernel)
         await live.settle(feed, Pace(clock.now_ns(), session.speed, _SETTLE_S))
         return failure

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 from quantcli.bus import Bus
 from quantcli.clock import Clock
@@ -41,7 +42,7 @@ from quantcli.trading.wishes import (
 )
 
 # A strategy that answers every event of its own making with another order would never let time pass.
-_ROUNDS_MAX = 10_000
+_ANSWERS_MAX = 1_000
 
 
 class _Timer:
@@ -84,7 +85,7 @@ class Engine:
         self.refusals: dict[str, int] = {}
         self._clock = clock
         self._pending: deque[OrderEvent] = deque()
-        self._tickets: dict[str, Ticket] = {}
+        self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()  # as long as the author cares
         self._dirty: dict[str, None] = {}
         self._timers: dict[str, _Timer] = {}
         self._bar_due: int | None = None
@@ -98,7 +99,7 @@ class Engine:
         now = self._clock.now_ns()
         self.strategy.bind(self.markets, self.view)
         for market in self.markets.values():
-            self._set_up(market)
+            await self.call("setup", market)
         await self._adopt()
         if self.bar_ns:
             self._bar_due = now - now % self.bar_ns + self.bar_ns
@@ -208,17 +209,20 @@ class Engine:
 
     async def flush(self) -> None:
         """Carry out commands and tell the strategy what came of them, until nothing is left to do."""
-        outbox = self.strategy.outbox
-        rounds = 0
-        while rounds < _ROUNDS_MAX:
+        outbox, pending = self.strategy.outbox, self._pending
+        answers = untold = 0  # what is told now may be answered with orders, of which there is more to tell
+        while answers <= _ANSWERS_MAX:
             if outbox:
-                rounds += 1
                 commands = outbox[:]
                 outbox.clear()
                 for command in commands:
                     await self._carry_out(command)
-            elif self._pending:
-                await self._tell(self._pending.popleft())
+            elif pending:
+                if not untold:
+                    untold = len(pending)
+                    answers += 1
+                untold -= 1
+                await self._tell(pending.popleft())
             elif self._dirty:
                 symbol = next(iter(self._dirty))
                 del self._dirty[symbol]
@@ -226,9 +230,9 @@ class Engine:
             else:
                 return
         raise StrategyError(
-            f"{self.strategy.name} placed orders {_ROUNDS_MAX:,} times at one instant",
+            f"{self.strategy.name} answered its own orders with orders {_ANSWERS_MAX:,} times at one instant",
             why="each order event made it place another order, so time could not pass",
-            todo="place orders from market data or timers, or check self.pending first",
+            todo="place orders from market data or timers, or remember in on_order what was done already",
         )
 
     async def _carry_out(self, command: Command) -> None:
@@ -266,7 +270,7 @@ class Engine:
     async def _place(self, command: PlaceOrder) -> None:
         symbol = command.order.symbol
         try:
-            intent_id = await self.kernel.place_order(command.order, dict(command.metadata))
+            intent_id = await self.kernel.place_order(command.order, command.metadata)
         except ValidationError as error:
             self._refused(error, symbol)
             if command.ticket:
@@ -288,16 +292,14 @@ class Engine:
         self.bus.publish(event.topic, event)
 
     def _on_order_event(self, event: OrderEvent) -> None:
-        if event.intent.order.symbol not in self.markets:
-            self.bus.publish(event.topic, event)  # somebody else's trade on the account: nothing we count in
-        elif event.fill is not None:
-            moved = self.portfolio.apply(event.fill)
-            self.bus.publish(event.topic, event)
+        moved = None
+        if event.intent.order.symbol in self.markets:  # else somebody trades there on this account
+            self._pending.append(event)
+            if event.fill is not None:
+                moved = self.portfolio.apply(event.fill)
+        self.bus.publish(event.topic, event)
+        if moved is not None:
             self.bus.publish(moved.topic, moved)
-            self._pending.append(event)
-        else:
-            self.bus.publish(event.topic, event)
-            self._pending.append(event)
 
     async def _tell(self, event: OrderEvent) -> None:
         intent = event.intent
@@ -307,7 +309,6 @@ class Engine:
                 ticket.filled += float(event.fill.qty)
             if intent.phase.is_terminal:
                 ticket.is_open = False
-                del self._tickets[intent.intent_id]
         if "slot" in intent.metadata:
             self.slots[intent.order.symbol].on_order(event)
         self._dirty[intent.order.symbol] = None
@@ -330,14 +331,6 @@ class Engine:
         except QuantError:
             raise
         except Exception as error:  # user code may raise anything; it is answered with file and line
-            raise strategy_error(error, self.strategy) from error
-
-    def _set_up(self, market: Market) -> None:
-        try:
-            self.strategy.setup(market)
-        except QuantError:
-            raise
-        except Exception as error:  # user code may raise anything
             raise strategy_error(error, self.strategy) from error
 
     def _wake_all(self) -> None:

@@ -263,10 +263,10 @@ class Strategy:
         self._view = view
 
     def hooks(self) -> dict[str, Callable[..., Any]]:
-        """The hooks (and `desired`) that the subclass defines, by name."""
+        """What the subclass defines of the hooks, `setup` and `desired`, by name."""
         return {
             name: getattr(self, name)
-            for name in (*HOOKS, "desired")
+            for name in (*HOOKS, "setup", "desired")
             if getattr(type(self), name) is not getattr(Strategy, name)
         }
 

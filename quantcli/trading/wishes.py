@@ -167,7 +167,7 @@ class Ticket:
     `intent_id` is empty until the kernel has accepted the wish, `refused` says why it did not.
     """
 
-    __slots__ = ("filled", "intent_id", "is_open", "refused", "symbol")
+    __slots__ = ("__weakref__", "filled", "intent_id", "is_open", "refused", "symbol")
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol

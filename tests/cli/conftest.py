@@ -2,17 +2,19 @@
 
 import asyncio
 import os
+import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from quantcli.cli.app import main
-from quantcli.model.instrument import Side
+from quantcli.model.instrument import Side, Symbol, SymbolMetadata
+from quantcli.model.market import Ticker, Trade
 from quantcli.model.order import (
     AttemptState,
     Fill,
@@ -24,6 +26,7 @@ from quantcli.model.order import (
     ReconciliationStatus,
     StandardOrder,
 )
+from quantcli.recording.writer import Writer
 from quantcli.store.api import Row
 from quantcli.store.sqlite import SQLiteStore
 
@@ -70,6 +73,29 @@ def program(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts `quant WORDS…` as a program of its own, with pipes for its stdout and stderr."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*words: str, cwd: Path = tmp_path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _MAIN + "main()", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=cwd,
+            env=_environment(),
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -222,6 +248,29 @@ def add_bot(tmp_path: Path) -> Callable[..., None]:
 def stray() -> OrderState:
     """An open attempt whose intent is not in the database."""
     return attempt(intent(9, order(), "bid"))
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recording of a market that moves by a tick or two, some four minutes long."""
+    root, chance, mid, at_ns = tmp_path_factory.mktemp("walk"), random.Random(5), 10_000, T0
+    rules = SymbolMetadata(
+        Symbol("AAA", "USDT"), "binance", "AAAUSDT", price_tick=Decimal("0.01"), lot=Decimal("0.001")
+    )
+    with Writer(root, "binance", {"source": "walk"}) as writer:
+        writer.instruments([rules])
+        for seq in range(1_600):
+            at_ns += chance.choice((0, 5, 40, 550)) * 1_000_000
+            mid += chance.choice((-2, -1, 0, 0, 0, 1, 2))
+            bid, ask, size = (mid - 1) / 100, (mid + 1) / 100, chance.randint(1, 900) / 100
+            if chance.random() < 0.6:
+                writer.append(Ticker("AAA/USDT", at_ns, at_ns, seq, bid, size, ask, 2.5, seq))
+            else:
+                side = chance.choice((1, 2))
+                price = ask if side == 1 else bid
+                writer.append(Trade("AAA/USDT", at_ns, at_ns, seq, price, size, side, seq))
+        writer.close()
+    return root
 
 
 @pytest.fixture

@@ -96,6 +96,14 @@ def test_text_that_is_no_toml_and_a_file_that_is_not_there(tmp_path):
         load_config(tmp_path / "other.toml", env={})
 
 
+def test_a_folder_in_the_place_of_the_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "quant.toml").mkdir()
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        load_config(env={})
+    assert caught.value.why == "Is a directory"
+
+
 @given(st.decimals(0, 10**9, places=4), st.sampled_from(["USDT", "btc", "USD1"]))
 def test_money_reads_as_it_is_written(amount, currency):
     assert parse_money(f"{amount:,f} {currency}") == (amount, currency.upper())

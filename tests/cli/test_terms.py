@@ -1,6 +1,9 @@
 """What the options of `simulate` mean, alone and together with quant.toml, on a recording of two markets."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,11 +100,34 @@ def test_cash_of_quant_toml_in_another_currency_is_a_mistake_of_quant_toml(simul
 def test_the_queue_model_of_quant_toml_holds_until_a_flag_says_otherwise(simulate, tmp_path):
     (tmp_path / "quant.toml").write_text('[simulate]\nqueue = "conservative"\n')
     told = json.loads(simulate().stdout)
-    assert (told["settings"]["queue"], told["by_queue_model"]["optimistic"]) == ("conservative", None)
-    assert json.loads(simulate("--queue", "optimistic").stdout)["settings"]["queue"] == "optimistic"
+    assert (told["queue"], told["by_queue_model"]["optimistic"]) == ("conservative", None)
+    assert json.loads(simulate("--queue", "optimistic").stdout)["queue"] == "optimistic"
 
 
 def test_what_a_strategy_prints_is_narration(simulate):
     said = simulate()
     assert json.loads(said.stdout)["kind"] == "SimulationReport"
     assert "a word of the author's" in said.stderr
+
+
+def test_a_strategy_that_leaves_python_is_an_error(simulate, tmp_path):
+    (tmp_path / "once.py").write_text(STRATEGY.replace("print(", "raise SystemExit("))
+    said = simulate()
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "once.py:7: Once raised SystemExit" in said.stderr
+
+
+def test_an_interrupt_comes_through_while_a_hook_is_stuck(two_markets, tmp_path):
+    (tmp_path / "stuck.py").write_text(
+        "from quantcli import Strategy\n\nclass Stuck(Strategy):\n    def on_tick(self, tick):\n"
+        "        print('here', flush=True)\n        while True: pass\n"
+    )
+    words = ["quant", "simulate", "--from", str(two_markets), "--strategy", "stuck.py"]
+    script = f"import sys; from quantcli.cli.app import main; sys.argv = {words!r}; main()"
+    run = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert run.stderr is not None
+    assert run.stderr.readline() == "here\n"
+    run.send_signal(signal.SIGINT)
+    _, rest = run.communicate(timeout=10)
+    assert (run.returncode, rest) == (130, "")
+    assert not (tmp_path / "runs").exists()

@@ -227,11 +227,24 @@ def test_replies_to_subscriptions_are_control(text):
 
 @pytest.mark.parametrize("text", ["", "x", '{"e":"trade"', "<html>502 Bad Gateway</html>", '{"e":"\ud800"}'])
 def test_text_that_is_no_json_is_refused_and_shown(text):
-    for decode in (SPOT.decode, lambda *args: SPOT.decode_http("", *args)):
-        with pytest.raises(RecordingError, match="no JSON") as refusal:
-            decode(text, 7, 8)
-        assert refusal.value.why
-        assert refusal.value.todo
+    with pytest.raises(RecordingError, match="no JSON") as refusal:
+        SPOT.decode(text, 7, 8)
+    assert refusal.value.why
+    assert refusal.value.todo
+
+
+@pytest.mark.parametrize("text", ["", "x", "<html>502 Bad Gateway</html>"])
+def test_a_reply_that_never_was_json_is_counted_by_its_endpoint(text):
+    for reply in (text, text.encode()):
+        assert SPOT.decode_http("https://api.binance.com/api/v3/depth", reply, 7, 8) == Decoded(
+            "unknown:depth"
+        )
+
+
+@pytest.mark.parametrize("text", ['{"symbols":[', '[{"e":"\ud800"}]'])
+def test_a_reply_that_is_broken_json_is_refused(text):
+    with pytest.raises(RecordingError, match="no JSON"):
+        SPOT.decode_http("", text, 7, 8)
 
 
 json_values = st.recursive(

@@ -138,11 +138,10 @@ async def test_a_fill_that_is_being_committed_is_not_forgotten_by_the_gate(slow,
         slow.show(client_id, OrderStatus.FILLED, "6", slow.fill(client_id, "T1", "6"))
     )
     await asyncio.sleep(0)
+    order = slow.order("5")
+    asking = slow.kernel.modify_order(other, order) if modifying else slow.kernel.place_order(order, {})
     with pytest.raises(RiskRefused):
-        if modifying:
-            await slow.kernel.modify_order(other, slow.order("7"))
-        else:
-            await slow.kernel.place_order(slow.order("5"), {})
+        await asking
     await reporting
 
 

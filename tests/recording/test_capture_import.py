@@ -171,6 +171,33 @@ def test_a_snapshot_that_could_be_of_two_markets_is_counted_but_makes_no_row(
     assert (found.rows, found.symbols) == (2, ["BTC/USDT", "ETH/USDT"])
 
 
+@pytest.mark.parametrize(
+    ("meta", "told"),
+    [
+        ({"licence": None, "notes": ["a", "b"]}, {"notes": '["a","b"]'}),
+        ({"source": "a friend"}, {"source": "a friend"}),
+        ({"source": [{"repo": "r", "path": "p"}, {"repo": "s"}]}, {"source": 'r@: p\n{"repo":"s"}'}),
+        ({"symbols": None}, {}),
+    ],
+)
+def test_what_a_capture_says_of_itself_may_have_any_form(
+    capture: Capture, received: Received, tmp_path: Path, meta: dict[str, Any], told: dict[str, str]
+) -> None:
+    record = received(3, TRADE) | {"url": None}
+    imported(capture(record, **meta), tmp_path / "out")
+    (origin,) = open_recording(tmp_path / "out").origins
+    assert {name: origin[name] for name in origin if name not in {"file", "sha256", "market"}} == told
+
+
+def test_a_reply_that_is_no_json_is_counted_by_its_address(
+    capture: Capture, received: Received, tmp_path: Path
+) -> None:
+    page = {"k": "http", "ts": 1, "url": "https://api.binance.com/api/v3/depth", "d": "<html>502</html>"}
+    path = capture(page, page | {"url": None}, received(3, TRADE))
+    found = imported(path, tmp_path / "out")
+    assert found.events == {"trades": 1, "unknown:depth": 1, "unknown:http": 1}
+
+
 def test_a_transfer_to_the_insurance_fund_leaves_no_gap(
     capture: Capture, received: Received, tmp_path: Path
 ) -> None:

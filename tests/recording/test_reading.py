@@ -185,6 +185,11 @@ def test_the_same_stream_twice_is_refused(
 def test_a_folder_without_a_recording_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no recording"):
         open_recording(tmp_path / "nowhere")
+    (tmp_path / "x.capture.jsonl").touch()
+    with pytest.raises(NotFoundError, match="no recording") as caught:
+        open_recording(tmp_path / "x.capture.jsonl")
+    assert caught.value.why == "it is a file, not the folder of a recording"
+    assert caught.value.todo == f"quant import {tmp_path / 'x.capture.jsonl'} --to recordings"
 
 
 def test_a_changed_page_is_noticed_while_reading(record: Record, tmp_path: Path, noon: int) -> None:

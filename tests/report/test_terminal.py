@@ -98,6 +98,40 @@ def test_a_run_that_never_lost_has_a_drawdown_of_zero(make_run) -> None:
     assert " max dd 0.00 % 0s" in text
 
 
+def test_no_zero_is_negative(make_run) -> None:
+    report = msgspec.structs.replace(summarise(make_run()), net_pnl="-0.001", by_queue_model={})
+    figures = msgspec.structs.replace(report.metrics, max_drawdown=1e-7, sharpe=-0.01, sortino=-0.01)
+    markouts = {"1s": -0.001}
+    text = shown(msgspec.structs.replace(report, metrics=figures, markout_bps=markouts))
+    assert "USDT  +0.00 %" in text
+    assert "sharpe 0.0  sortino 0.0" in text
+    assert "max dd 0.00 %" in text
+    assert "1s +0.00" in text
+
+
+def test_a_folder_below_the_working_one_is_named_from_there(make_run, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = summarise(make_run())
+    inside, outside = (
+        shown(msgspec.structs.replace(report, artifacts={"report": str(folder / "r-1" / "report.json")}))
+        for folder in (tmp_path / "runs", tmp_path.parent)
+    )
+    assert "\n wrote runs/r-1/  report.json\n" in inside
+    assert f" wrote {tmp_path.parent}/r-1/" in outside
+
+
+def test_a_reason_that_is_cut_shows_that_it_is(make_run) -> None:
+    long = "refused by the exchange: -2010: Order would immediately match and take"
+    report = summarise(make_run(rejected_by_code={long: 3, "-1013": 1}))
+    assert "rejected 3 by refused by the exchange: -2010: Order would ..\n" in shown(report)
+
+
+def test_a_code_is_not_coloured_like_a_loss(make_run) -> None:
+    report = summarise(make_run(rejected_by_code={"exchange: -2010: no": 3}))
+    coloured = shown(report, force_terminal=True, color_system="truecolor")
+    assert "exchange: -2010: no" in coloured
+
+
 def test_the_plot_is_the_equity_curve_below_the_report(make_run) -> None:
     report = summarise(make_run())
     plain, plotted = shown(report), shown(report, plot=True)

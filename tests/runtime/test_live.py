@@ -130,8 +130,10 @@ async def test_live_makes_the_decisions_of_the_replay(
     assert setting.live.events == run.events
 
 
-async def test_live_makes_the_decisions_of_the_replay_without_any_latency(job: Callable[..., Job]) -> None:
-    work = with_latency(job(Maker), Latency())
+async def test_live_makes_the_decisions_of_the_replay_without_any_latency(
+    job: Callable[..., Job], short_recording: Recording
+) -> None:
+    work = with_latency(job(Maker, short_recording), Latency())
     setting = Setting(work)
     await setting.run(AtOnce())
 
@@ -141,13 +143,14 @@ async def test_live_makes_the_decisions_of_the_replay_without_any_latency(job: C
     assert setting.desk.trace.digest == run.trace_hash
 
 
-async def test_a_late_machine_decides_as_one_in_time(job: Callable[..., Job], recording: Recording) -> None:
+async def test_a_late_machine_decides_as_one_in_time(
+    job: Callable[..., Job], short_recording: Recording
+) -> None:
     """However far real time has run ahead: nothing becomes due before what came earlier was handled."""
-    setting = Setting(job(Maker))
-    await setting.run(Pace(recording.from_ns, 1e12, None))
-    in_time = Setting(job(Maker))
+    late, in_time = Setting(job(Maker, short_recording)), Setting(job(Maker, short_recording))
+    await late.run(Pace(short_recording.from_ns, 1e12, None))
     await in_time.run(AtOnce())
-    assert setting.desk.trace.digest == in_time.desk.trace.digest
+    assert late.desk.trace.digest == in_time.desk.trace.digest
 
 
 async def test_what_happens_at_one_instant_is_not_torn_apart(

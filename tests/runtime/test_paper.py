@@ -1,5 +1,6 @@
 """A paper run on a real state database: it goes on where it stopped, and leaves no kept order unattended."""
 
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -75,6 +76,15 @@ class Failing(QuietAndOnce):
         self.seen += 1
         if self.seen == 20:
             raise ZeroDivisionError("the twentieth")
+
+
+class Leaving(QuietAndOnce):
+    seen = 0
+
+    def on_trade(self, trade):
+        self.seen += 1
+        if self.seen == 20:
+            sys.exit(0)
 
 
 class FailingAtTheEnd(QuietAndOnce):
@@ -175,13 +185,13 @@ async def test_an_interrupted_run_trades_as_one_that_was_not(
 ) -> None:
     work = plain(job(Maker, short_recording))
     whole = Bot(tmp_path / "whole")
-    await whole.run(work)
-    for count in (25, 1, 40, 2):
-        await bot.run(work, events=count, cancel=False)
+    told = (await whole.run(work)).events
+    parts = [await bot.run(work, events=count, cancel=False) for count in (25, 1, 40, 2)]
     outcome = await bot.run(work)
 
     rows, uninterrupted = await bot.rows(), await whole.rows()
     assert trades(rows) == trades(uninterrupted)
+    assert sum(part.events for part in parts) + outcome.events == told, "each event is shown once"
     assert outcome.left_working == ()
     assert_sound(rows)
 
@@ -234,10 +244,11 @@ async def test_stopping_leaves_everything_if_it_is_to(bot: Bot, job: Callable[..
 
 
 @pytest.mark.parametrize("cancel", [True, False])
+@pytest.mark.parametrize("strategy", [Failing, Leaving], ids=lambda s: s.__name__)
 async def test_a_failing_strategy_leaves_no_kept_order_behind(
-    cancel: bool, bot: Bot, job: Callable[..., Job]
+    strategy: type[Strategy], cancel: bool, bot: Bot, job: Callable[..., Job]
 ) -> None:
-    outcome = await bot.run(job(Failing), cancel=cancel)
+    outcome = await bot.run(job(strategy), cancel=cancel)
     assert isinstance(outcome.failure, StrategyError)
     assert "test_paper.py:" in str(outcome.failure)
     (left,) = outcome.left_working

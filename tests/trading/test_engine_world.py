@@ -254,9 +254,9 @@ class Run:
             self.portfolio,
             self.markets,
             mark,
-            lambda: self.kernel.working(),
+            lambda: self.kernel.working(),  # noqa: PLW0108 (the kernel is made after its gate)
             halt,
-            clock,  # noqa: PLW0108
+            clock,
         )
         self.kernel = ExchangeKernel(
             "test", self.store, self.exchange, gate, self.portfolio, self.markets, clock

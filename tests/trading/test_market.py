@@ -88,6 +88,10 @@ def test_quantity_is_taken_at_the_mid(m: Market) -> None:
 
 
 def test_it_is_ready_when_quoted_and_warm(m: Market, view: Any, bar: Callable[..., Bar]) -> None:
+    quotes = dict(view.quotes)
+    view.quotes.clear()
+    assert not m.ready
+    view.quotes.update(quotes)
     assert m.ready
     fast, slow = m.use(ta.SMA(2)), m.use(ta.SMA(3))
     assert m.bars_needed == 3
@@ -97,8 +101,6 @@ def test_it_is_ready_when_quoted_and_warm(m: Market, view: Any, bar: Callable[..
     assert m.ready
     assert (fast.value, slow.value) == (101.5, 101.0)
     assert m.bar == bar(2, 102.0)
-    view.quotes.clear()
-    assert not m.ready
 
 
 def test_a_strategy_keeps_what_it_likes_on_it(m: Market) -> None:
