@@ -84,19 +84,22 @@ class HookRunner:
         Answers the row at which the strategy wished something, or asked to be woken before `due_ns`;
         `None` if it did neither.
         """
+        if not self._is_plain:
+            return await self._run_agenda(start, stop, due_ns)
+        if not self._turns:
+            return None
+        turn = self._turns[0]
+        count = int(np.searchsorted(turn.where, stop)) - turn.taken()
         try:
-            if not self._is_plain:
-                return await self._run_agenda(start, stop, due_ns)
-            return await self._run_plain(self._turns[0], stop) if self._turns else None
+            return await self._run_plain(turn, count)
         except QuantError:
             raise
-        except Exception as error:  # user code may raise anything
+        except Exception as error:  # user code may raise anything; it is answered with file and line
             raise strategy_error(error, self._strategy) from error
         finally:
             self._view.event_row = None
 
-    async def _run_plain(self, turn: Turn, stop: int) -> int | None:
-        count = int(np.searchsorted(turn.where, stop)) - turn.taken()
+    async def _run_plain(self, turn: Turn, count: int) -> int | None:
         strategy, hook = self._strategy, turn.hook
         outbox = strategy.outbox
         self._view.event_row = turn.row
@@ -130,10 +133,7 @@ class HookRunner:
             clock.advance_to(time_ns)
             if what < len(turns):
                 turn = turns[what]
-                self._strategy.event = event = next(turn.coming)
-                result = turn.hook(event)
-                if result is not None:
-                    await result
+                await self._show(turn)
                 touched = symbols  # what a hook remembers may change every wish
             else:
                 touched = symbols[what - len(turns) : what - len(turns) + 1]
@@ -146,6 +146,17 @@ class HookRunner:
                 return row
             self._plan(row + 1)
         return None
+
+    async def _show(self, turn: Turn) -> None:
+        self._strategy.event = event = next(turn.coming)
+        try:
+            result = turn.hook(event)
+            if result is not None:
+                await result
+        except QuantError:
+            raise
+        except Exception as error:  # user code may raise anything
+            raise strategy_error(error, self._strategy) from error
 
 
 class Agenda:

@@ -17,7 +17,7 @@ from quantcli.trading.market import Reads
 
 Hook = Callable[[Any], Any]
 
-# Which hook receives a channel's events.  A market's aggregated trades stand in for trades it lacks.
+# Which hook receives a channel's events.
 HOOK_OF = {
     Channel.QUOTES: "on_tick",
     Channel.TRADES: "on_trade",
@@ -25,6 +25,9 @@ HOOK_OF = {
     Channel.BOOK: "on_book",
     Channel.BARS: "take_bar",
 }
+
+# A market's aggregated trades stand in for trades it lacks, and recorded bars for both.
+_BETTER = {Channel.AGG_TRADES: (Channel.TRADES,), Channel.BARS: (Channel.TRADES, Channel.AGG_TRADES)}
 
 _TOP = ("bid", "ask")
 _SIZES = ("bid_size", "ask_size")
@@ -59,9 +62,9 @@ def subscribed(chunk: Chunk, hooks: Mapping[str, Hook]) -> list[Turn]:
     turns = []
     for columns, where in zip(chunk.streams, chunk.where, strict=True):
         hook = hooks.get(HOOK_OF.get(columns.channel, ""))
-        has_trades = (Channel.TRADES, columns.symbol) in channels
-        is_stand_in = columns.channel in (Channel.AGG_TRADES, Channel.BARS) and has_trades
-        if hook is not None and len(columns) and not is_stand_in:
+        better = _BETTER.get(columns.channel, ())
+        is_needed = not any((channel, columns.symbol) in channels for channel in better)
+        if hook is not None and len(columns) and is_needed:
             turns.append(Turn(columns, where, hook))
     return turns
 

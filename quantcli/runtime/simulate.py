@@ -182,10 +182,16 @@ def _waiting(desk: Desk) -> dict[str, str]:
 
 
 def describe(job: Job) -> str:
-    """The run's settings as TOML, in the form of `quant.toml`."""
+    """What was run under which settings, as TOML; the settings in the form of `quant.toml`."""
     assumed = job.assumptions
     return tomli_w.dumps(
         {
+            "run": {
+                "strategy": job.label,
+                "params": dict(job.params),
+                "symbols": list(job.markets),
+                "queue": assumed.queue.value,
+            },
             "simulate": {
                 "cash": f"{canonical(assumed.cash)} {assumed.currency}",
                 "fees": f"{canonical(assumed.fees.maker)},{canonical(assumed.fees.taker)}",
