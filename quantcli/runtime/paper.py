@@ -29,10 +29,9 @@ from quantcli.runtime.simulate import Job
 from quantcli.runtime.view import LiveView
 from quantcli.runtime.wiring import Assumptions, Desk, build_desk
 from quantcli.store.api import Loaded
-from quantcli.store.halt import HaltFlag, KillLevel
+from quantcli.store.halt import HaltFlag
 from quantcli.store.sqlite import SQLiteStore
 from quantcli.trading.loader import strategy_error
-from quantcli.trading.wishes import CancelAll
 
 # How long stopping waits for the exchange to confirm cancels, in real seconds.
 _SETTLE_S = 5.0
@@ -125,8 +124,6 @@ class Paper:
         strategy = job.strategy()
         strategy.apply_params(job.params)
         halt = HaltFlag(self._session.halt_flag)
-        if halt.level >= KillLevel.CANCEL_ALL:
-            strategy.outbox.append(CancelAll())  # should it have stopped before that was done
         desk = build_desk(
             job.recording.exchange,
             strategy,

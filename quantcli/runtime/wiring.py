@@ -15,7 +15,6 @@ from quantcli.clock import Clock
 from quantcli.config import LimitsConfig
 from quantcli.errors import NotFoundError, UsageError
 from quantcli.kernel.api import ExchangeKernel
-from quantcli.model.event import Event
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.order import Fill
 from quantcli.report.markout import MarkOuts
@@ -27,13 +26,13 @@ from quantcli.simulation.fees import Fees
 from quantcli.simulation.latency import Latency
 from quantcli.simulation.matching import QueueModel
 from quantcli.store.api import Identity, Store
-from quantcli.store.halt import HaltFlag, KillLevel
+from quantcli.store.halt import HaltFlag
 from quantcli.trading.checks import Limits
 from quantcli.trading.engine import Engine
 from quantcli.trading.portfolio import Portfolio
 from quantcli.trading.risk import RiskGate, loss_breached
 from quantcli.trading.strategy import Strategy
-from quantcli.trading.wishes import CancelAll
+from quantcli.trading.watch import Watch
 
 
 class Assumptions(msgspec.Struct, frozen=True):
@@ -145,15 +144,10 @@ def build_desk(
     for topic in ("order.**", "portfolio.risk_limit"):
         bus.subscribe(topic, trace.take)
         bus.subscribe(topic, logbook.take)
-    engine = Engine(kernel, strategy, markets, portfolio, view, clock, bus)
-
-    def watch_loss(_: Event) -> None:
-        reason = loss_breached(portfolio, allowed)
-        if reason is not None and halt.level == KillLevel.NONE:
-            halt.raise_to(KillLevel.CANCEL_ALL, reason, clock.now_ns())
-            strategy.outbox.append(CancelAll())
-
-    bus.subscribe("order.filled.**", watch_loss)
+    watch = None
+    if halt.is_shared or allowed.max_loss is not None:
+        watch = Watch(halt, lambda: loss_breached(portfolio, allowed), clock.now_ns())
+    engine = Engine(kernel, strategy, markets, portfolio, view, clock, bus, watch)
     return Desk(engine, kernel, exchange, portfolio, bus, trace, logbook, markouts)
 
 

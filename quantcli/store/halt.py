@@ -45,6 +45,11 @@ class HaltFlag:
         self._stamp: _Stamp | None = None  # … in this version
 
     @property
+    def is_shared(self) -> bool:
+        """Other processes can raise it too."""
+        return self._path is not None
+
+    @property
     def level(self) -> KillLevel:
         """The level in force; costs one `stat`, and a read only after the file has changed."""
         return self._current().level

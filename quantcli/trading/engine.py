@@ -31,6 +31,7 @@ from quantcli.trading.market import Market, View
 from quantcli.trading.portfolio import Portfolio
 from quantcli.trading.quotes import Slots
 from quantcli.trading.strategy import Strategy
+from quantcli.trading.watch import Watch
 from quantcli.trading.wishes import (
     CancelAll,
     CancelOrder,
@@ -71,6 +72,7 @@ class Engine:
         view: View,
         clock: Clock,
         bus: Bus,
+        watch: Watch | None = None,
     ) -> None:
         self.kernel = kernel
         self.strategy = strategy
@@ -84,6 +86,7 @@ class Engine:
         self.bars = {s: BarBuilder(s, self.bar_ns) for s in self.markets} if self.bar_ns else {}
         self.refusals: dict[str, int] = {}
         self._clock = clock
+        self._watch = watch
         self._pending: deque[OrderEvent] = deque()
         self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()  # as long as the author cares
         self._dirty: dict[str, None] = {}
@@ -141,6 +144,8 @@ class Engine:
         times = [timer.due_ns for timer in self._timers.values()]
         if (at := self.kernel.next_due()) is not None:
             times.append(at)
+        if self._watch is not None:
+            times.append(self._watch.due_ns)
         if self._bar_due is not None:
             # A bar holds what came before its boundary, so it closes one nanosecond earlier.
             times.append(self._bar_due - 1)
@@ -151,6 +156,8 @@ class Engine:
     async def due(self) -> None:
         """Do everything whose time has come."""
         now = self._clock.now_ns()
+        if self._watch is not None and self._watch.due_ns <= now and self._watch.look(now):
+            self.strategy.outbox.append(CancelAll())
         while self._bar_due is not None and self._bar_due - 1 <= now:
             await self._close_bars(self._bar_due)
             self._bar_due += self.bar_ns

@@ -136,6 +136,7 @@ class Slot:
         self.intent_id = intent.intent_id
         self.generation = intent.generation
         self.filled = filled
+        self.sent_ns = state.prepared_ns if state is not None else intent.created_ns
         self.stage = Stage.SENT if intent.phase in _WANTED else Stage.CANCELLING
         self._follow(intent, state)
 

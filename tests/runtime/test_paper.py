@@ -36,9 +36,9 @@ AS_FAST_AS_IT_CAN = 1e12
 
 class Maker(Strategy):
     def desired(self, m):
-        yield keep.bid("bid", "60 USDT", m.best_bid - m.tick, tolerance=1, cooldown="0s", min_rest="0s")
+        yield keep.bid("bid", "60 USDT", m.best_bid - m.tick, tolerance=1, cooldown="0s")
         if m.position > 0:
-            yield keep.ask("ask", "60 USDT", m.best_ask + m.tick, tolerance=1, cooldown="0s", min_rest="0s")
+            yield keep.ask("ask", "60 USDT", m.best_ask + m.tick, tolerance=1, cooldown="0s")
 
 
 class NotReady(Strategy):

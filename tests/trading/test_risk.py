@@ -510,3 +510,27 @@ def test_admission_is_quick() -> None:
             desk.gate.admit(order, {"slot": "bid"})
         best = min(best, time.perf_counter() - start)
     assert best / 200 < 60e-6  # twice what is promised, for busy machines
+
+
+def test_orders_of_a_group_count_in_full_beside_each_other() -> None:
+    """All legs may fill before one can cancel the others."""
+    desk = Desk(Limits(max_position=D(150)))
+    desk.gate.admit(buy("1", "100"), {})
+    with pytest.raises(RiskRefused) as refused:
+        desk.gate.admit(buy("1", "100"), {}, beside=[buy("1", "100")])
+    assert refused.value.check == "position"
+
+
+def test_coins_cannot_back_two_sells_of_a_group() -> None:
+    desk = Desk(USDT="1000", BTC="1")
+    with pytest.raises(RiskRefused) as refused:
+        desk.gate.admit(sell("1", "90"), {}, beside=[sell("1", "110")])
+    assert refused.value.check == "capital"
+
+
+def test_what_a_replaced_order_has_filled_is_known_while_its_reduction_is_on_its_way() -> None:
+    """7 of a total of 10 sold, 3 still working though the total is 8 by now: a total of 9 asks for 2 more."""
+    desk = Desk(USDT="1000", BTC="2")
+    desk.working.append(Working("i", sell("8", "110"), D(3), D(7)))
+    assert desk.refusal(sell("9", "110"), replaces="i") is None
+    assert desk.refusal(sell("10", "110"), replaces="i") == "capital"
