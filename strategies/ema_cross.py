@@ -9,7 +9,7 @@ class EmaCross(Strategy):
     bars = "1m"
     fast = Param(12, range=(2, 50), help="bars of the fast average")
     slow = Param(26, range=(5, 200), help="bars of the slow average")
-    stake = Param("100 USDT", help="worth of the position")
+    stake = Param("100 quote", help="worth of the position, in the quote currency")
 
     def setup(self, m: Market) -> None:
         m.fast, m.slow = m.use(ta.EMA(self.fast)), m.use(ta.EMA(self.slow))

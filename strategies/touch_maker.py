@@ -6,9 +6,9 @@ from quantcli import Market, Param, Strategy, Wish, keep
 
 
 class TouchMaker(Strategy):
-    size = Param("50 USDT", help="worth of each quote")
+    size = Param("100 quote", help="worth of each order, in the quote currency")
     behind = Param(1, min=0, help="ticks behind the touch")
-    limit = Param(4.0, min=1, help="stop adding inventory beyond this many quotes")
+    limit = Param(4.0, min=1, help="stop adding inventory beyond this many orders")
 
     def desired(self, m: Market) -> Iterator[Wish]:
         bid = m.best_bid - self.behind * m.tick

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
+from quantcli.cli.output import note
 from quantcli.clock import NS_PER_MS
 from quantcli.config import Config, Fees, parse_fees, parse_money
 from quantcli.errors import ConfigError, UsageError, ValidationError
@@ -78,7 +79,9 @@ def prepare(terms: Terms, config: Config) -> "Job":
     check_beginning(strategy, params)
     recording = open_recording(terms.from_)
     asked = [_symbol(text, recording.instruments) for text in terms.symbols]
-    markets = choose_markets(recording.instruments, strategy, asked)
+    markets = choose_markets(recording, strategy, asked)
+    if left_out := sorted(set(recording.instruments) - set(markets)) if not asked else []:
+        note(f"left out: {', '.join(left_out)}; choose with --symbol")
     source = Path(reference.partition(":")[0] if not Path(reference).is_file() else reference)
     some = next(iter(markets.values()))
     return Job(

@@ -21,7 +21,7 @@ from quantcli.trading.engine import Engine
 
 
 class Replay:
-    """One run of a recording.  `rows` counts what has been replayed."""
+    """One run of a recording."""
 
     def __init__(
         self,
@@ -32,7 +32,6 @@ class Replay:
         sampler: Sampler,
         on_chunk: Callable[[Chunk], None],
     ) -> None:
-        self.rows = 0
         self._engine = engine
         self._exchange = exchange
         self._clock = clock
@@ -58,7 +57,6 @@ class Replay:
         self._stand(len(chunk) - 1, int(chunk.local_ns[-1]))
         self._bars.feed(self._clock.now_ns())
         self._on_chunk(chunk)
-        self.rows += len(chunk)
 
     async def _pass_rows(self, times: Ints) -> None:
         size, row = len(times), 0

@@ -115,12 +115,12 @@ async def _simulate_once(job: Job, progress: Progress) -> tuple[Run, bool]:
     await desk.engine.start()
     await replay.run(recording.chunks(symbols=list(job.markets)))
     await desk.engine.stop(cancel_kept=False)
-    run = await _run(job, strategy, desk, sampler, replay.rows, time.perf_counter() - started)
+    run = await _run(job, strategy, desk, sampler, time.perf_counter() - started)
     await desk.kernel.stop()
     return run, desk.exchange.queue_mattered
 
 
-async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows: int, wall_s: float) -> Run:
+async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, wall_s: float) -> Run:
     portfolio, assumed = desk.portfolio, job.assumptions
     equity, unrealised = portfolio.equity(), portfolio.unrealised()
     if equity is None or unrealised is None:
@@ -148,7 +148,7 @@ async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows:
         ),
         from_ns=job.recording.from_ns,
         to_ns=job.recording.to_ns,
-        events=rows,
+        events=_recorded_rows(job),
         currency=assumed.currency,
         start_equity=portfolio.start_equity,
         end_equity=equity,
@@ -172,12 +172,22 @@ async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, rows:
     )
 
 
+def _recorded_rows(job: Job) -> int:
+    """Rows as recorded: quotes that were derived from them are not counted."""
+    streams = job.recording.streams
+    return sum(s.rows for s in streams if s.symbol in job.markets and s.derived_from is None)
+
+
 def _waiting(desk: Desk) -> dict[str, str]:
     return {
         f"{symbol} {name}": status
         for symbol, slots in desk.engine.slots.items()
         for name, status in slots.status().items()
         if ": " in status
+    } | {
+        symbol: "waiting: the recording shows no price"
+        for symbol in desk.engine.markets
+        if desk.engine.view.quote(symbol) is None
     }
 
 

@@ -13,10 +13,11 @@ import msgspec
 from quantcli.bus import Bus
 from quantcli.clock import Clock
 from quantcli.config import LimitsConfig
-from quantcli.errors import NotFoundError, UsageError
+from quantcli.errors import ConfigError, NotFoundError, UsageError, ValidationError
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.order import Fill
+from quantcli.recording.reader import Recording
 from quantcli.report.markout import MarkOuts
 from quantcli.runtime.logbook import Logbook
 from quantcli.runtime.trace import Trace
@@ -60,13 +61,18 @@ class Desk(msgspec.Struct, frozen=True):
 
 
 def choose_markets(
-    known: Mapping[str, SymbolMetadata], strategy: type[Strategy], asked: Sequence[str]
+    recording: Recording, strategy: type[Strategy], asked: Sequence[str]
 ) -> dict[str, SymbolMetadata]:
-    """The markets to trade: those asked for, else those the strategy names, else all there are.
+    """The markets to trade: those asked for, else those the strategy names, else what one account can trade.
 
-    Raises `NotFoundError` for one that is not there, `UsageError` if they do not pay in one currency.
+    An account is counted in one currency.  Where nothing is named, that is the currency of most of the
+    recording.  Raises `NotFoundError` for a market that is not there, `UsageError` if those named pay in
+    different currencies, `ValidationError` if there is none that can be simulated.
     """
-    names = [Symbol.parse(text).name for text in (asked or strategy.symbols)] or sorted(known)
+    known = recording.instruments
+    names = [Symbol.parse(text).name for text in (asked or strategy.symbols)]
+    if not names:
+        return _most_recorded(recording)
     for name in names:
         if name not in known:
             raise NotFoundError(
@@ -82,6 +88,26 @@ def choose_markets(
             todo="choose markets of one currency with --symbol",
         )
     return {name: known[name] for name in names}
+
+
+def _most_recorded(recording: Recording) -> dict[str, SymbolMetadata]:
+    rows: dict[str, int] = {}
+    for stream in recording.streams:
+        rules = recording.instruments.get(stream.symbol)
+        if rules is not None and not rules.inverse:
+            rows[pays_in(rules)] = rows.get(pays_in(rules), 0) + stream.rows
+    if not rows:
+        raise ValidationError(
+            f"no market of {recording.root} can be simulated yet",
+            why="coin-margined contracts settle in coin",
+            todo="import a spot market, or a linear future",
+        )
+    currency = max(sorted(rows), key=rows.__getitem__)
+    return {
+        name: rules
+        for name, rules in sorted(recording.instruments.items())
+        if not rules.inverse and pays_in(rules) == currency
+    }
 
 
 def pays_in(rules: SymbolMetadata) -> str:
@@ -152,12 +178,12 @@ def build_desk(
 
 
 def in_currency(limits: LimitsConfig, currency: str) -> Limits:
-    """The limits of a configuration, in the account's currency; raises `UsageError` for another one."""
+    """The limits of a configuration, in the account's currency; raises `ConfigError` for another one."""
     amounts = {}
     for name in ("max_order", "max_position", "max_exposure", "max_loss"):
         money = getattr(limits, name)
         if money is not None and money.currency != currency:
-            raise UsageError(
+            raise ConfigError(
                 f"limits.{name} is in {money.currency}, the account is in {currency}",
                 todo=f'write it like "{money.amount} {currency}"',
             )

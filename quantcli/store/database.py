@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
-from quantcli.errors import StoreError
+from quantcli.errors import SafetyError, StoreError
 from quantcli.store.api import Identity
 
 SCHEMA_VERSION = 1
@@ -43,7 +43,7 @@ class LockFile:
         except BlockingIOError:
             pid = os.pread(self._handle, 32, 0).decode("ascii", "replace").strip()
             self.release()
-            raise StoreError(
+            raise SafetyError(
                 f"the state database is in use by process {pid or '(unknown)'}",
                 why=f"that process holds the lock {path}, and only one may write",
                 todo=f"stop process {pid or 'that holds it'}, or ask it instead of opening the file",

@@ -50,7 +50,9 @@ class Limits(msgspec.Struct, frozen=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if value is not None and not (isfinite(value) and value >= 0):
-                raise ConfigError(f"limit {name} is {value}", why="a limit is 0 or more", todo=f"set {name}")
+                raise ConfigError(
+                    f"limit {name} is {value}", todo="a limit is 0 or more; leave it out for none"
+                )
 
 
 class View(msgspec.Struct, frozen=True):

@@ -35,6 +35,8 @@ _EMPTY, _RESTING, _SELL = Stage.EMPTY, Stage.RESTING, Side.SELL
 _RETRY_NS = 250 * NS_PER_MS
 # The kernel numbers the placements of an intent with eight bits; a slot takes a new intent in time.
 _MOVES_MAX = 200
+# A desired that never ends would take all memory; nobody keeps so many orders in one market.
+_SLOTS_MAX = 1_000
 _FUZZ = 1e-6  # of a step: floats that miss the grid by less are on it
 
 
@@ -143,6 +145,11 @@ class Slots:
             raise self._blamed(error, wishes)
         slot = self._slots.get(wish.slot)
         if slot is None:
+            if len(self._slots) >= _SLOTS_MAX:
+                error = ValidationError(
+                    f"more than {_SLOTS_MAX} wishes for one market", todo="let desired come to an end"
+                )
+                raise self._blamed(error, wishes)
             slot = self._slots[wish.slot] = Slot(wish.slot)
         elif slot.round == self._round:
             error = ValidationError(f"two wishes are called {wish.slot!r}", todo="name them apart")

@@ -2,6 +2,7 @@
 
     0.01, "0.01", "0.01 BTC"    base units            (contracts, for a plain number on an inverse market)
     "50 USDT"                   worth that much at a price
+    "50 quote"                  the same, in the market's own quote currency, whichever it is
 
 Knows the market's currencies, contract size and lot; knows neither prices nor positions.
 """
@@ -40,11 +41,13 @@ def parse_size(size: Number, instrument: SymbolMetadata) -> Size:
         return Size(float(to_decimal(size)), 0)
     amount = to_decimal(match[1].replace(",", "").replace("_", ""))
     currency, symbol = match[2].upper(), instrument.symbol
+    if currency == "QUOTE":
+        currency = symbol.quote
     if currency not in (symbol.base, symbol.quote):
         raise ValidationError(
             f"{size!r} is not a size on {symbol.name}",
             why=f"{symbol.name} trades {symbol.base} for {symbol.quote}, not {currency}",
-            todo=f"give it in {symbol.quote} or in {symbol.base}",
+            todo=f'give it in {symbol.quote} or in {symbol.base}, or as "{match[1]} quote" for any market',
         )
     in_quote = currency == symbol.quote
     if instrument.inverse:

@@ -43,6 +43,8 @@ HOOKS = (
     "on_timer",
     "on_stop",
 )
+# A hook that never stops placing would take all memory.
+_COMMANDS_MAX = 10_000
 _CO_COROUTINE, _CO_ASYNC_GENERATOR = 0x80, 0x200  # inspect.CO_…, without the import
 
 
@@ -50,13 +52,12 @@ class Strategy:
     """Subclass this.  Every hook is optional and may be `async`.
 
     symbols   markets to trade; empty: whatever the recording or the command line names
-    bars      interval of the bars that indicators and `on_bar` get ("1m")
-    warmup    bars of history to load first; `None`: what the indicators need
+    bars      interval of the bars that indicators and `on_bar` get ("1m"); both are called only once every
+              indicator in use has seen enough bars
     """
 
     symbols: Sequence[str] = ()
     bars: str | None = None
-    warmup: int | None = None
     _params: ClassVar[dict[str, Param[Any]]] = {}
 
     outbox: list[Command]
@@ -183,6 +184,12 @@ class Strategy:
 
     def _place(self, terms: Terms, symbol: str | None) -> Ticket:
         market = self._named(symbol)
+        if len(self.outbox) >= _COMMANDS_MAX:
+            raise StrategyError(
+                f"{calling_line()}: {_COMMANDS_MAX:,} orders at one event",
+                why="none of them can be sent before the hook returns",
+                todo="let the hook come to an end",
+            )
         try:
             order = build_order(terms, market.instrument, self._view.quote(market.symbol), self.now)
         except QuantError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from quantcli.errors import InvariantError, NotFoundError, StoreError
+from quantcli.errors import InvariantError, NotFoundError, QuantError, SafetyError, StoreError
 from quantcli.model.order import AttemptState
 from quantcli.store.api import Identity
 from quantcli.store.database import new_identity, open_writer
@@ -29,10 +29,10 @@ async def opened(path):
     await store.close()
 
 
-async def refusal_to_open(path: Path) -> StoreError:
+async def refusal_to_open(path: Path, kind: type[QuantError] = StoreError) -> QuantError:
     store = SQLiteStore(path)
     try:
-        with pytest.raises(StoreError) as refused:
+        with pytest.raises(kind) as refused:
             await store.open()
     finally:
         await store.close()
@@ -105,7 +105,7 @@ async def test_the_folder_is_made_and_nobody_else_may_read_the_file(tmp_path):
 
 
 async def test_a_second_opener_is_told_who_holds_the_database(path, opened):
-    refused = await refusal_to_open(path)
+    refused = await refusal_to_open(path, SafetyError)
     assert str(os.getpid()) in refused.what
     await opened.set_meta("still", "works")
 

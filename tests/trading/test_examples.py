@@ -43,7 +43,7 @@ def test_touch_maker_quotes_beside_the_touch(rules: Rules, view: Any) -> None:
     assert wishes["bid"].post_only
 
 
-@pytest.mark.parametrize(("position", "sides"), [("1.9", {"bid", "ask"}), ("2", {"ask"}), ("-2", {"bid"})])
+@pytest.mark.parametrize(("position", "sides"), [("3.9", {"bid", "ask"}), ("4", {"ask"}), ("-4", {"bid"})])
 def test_touch_maker_stops_adding_when_it_holds_enough(
     rules: Rules, view: Any, position: str, sides: set[str]
 ) -> None:
@@ -65,4 +65,4 @@ def test_ema_cross_is_long_while_the_fast_average_is_above(
             (wish,) = cross.desired(m)
             assert isinstance(wish, Hold)
             targets.append(wish.target)
-    assert targets == [0, "100 USDT", "100 USDT", 0, 0, 0]
+    assert targets == [0, "100 quote", "100 quote", 0, 0, 0]

@@ -722,3 +722,14 @@ def test_whatever_is_held_becomes_what_is_to_be_held(path: Any, target: Any) -> 
         world.pass_time(61 * S)
     wanted = 130 / 100.05 if target == "130 USDT" else target
     assert float(world.position) == pytest.approx(wanted, rel=0.05, abs=0.0011)
+
+
+def test_a_desired_that_never_ends_is_told(rules: Any) -> None:
+    def endless() -> Iterator[Wish]:
+        number = 0
+        while True:
+            number += 1
+            yield keep.bid(f"b{number}", 1.0, 10.0)
+
+    with pytest.raises(StrategyError, match="more than 1000 wishes"):
+        Slots(rules(), "Mine").converge(endless(), 10.0, 10.1, Decimal(0), 0)
