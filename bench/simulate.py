@@ -2,25 +2,26 @@
 
 On the shipped recording and on a million synthetic trades and quotes, with an empty, an EMA and a
 touch-maker strategy: events per second of CPU, peak memory, start to result.  The peer gets the same
-events in its own catalog, in its own environment under bench/.data (installed on the first run; a
-Python of at least 3.12 gets 2.x, else the newest 1.x is named as missing).
+events in its own catalog, in its own environment under bench/.data, installed on the first run: 2.x where a
+Python of at least 3.12 is found, else the newest 1.x.
 
     python bench/simulate.py [--rounds 5] [--events 1000000]
 """
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import measure
-import synthetic
 
 HERE = Path(__file__).parent
 DATA = HERE / ".data"
 QUANT = [sys.executable, "-c", "from quantcli.cli.app import main; main()"]
-PEER = "nautilus_trader==2.0.0rc7"
+PEER, OLD_PEER = "nautilus_trader==2.0.0rc7", "nautilus_trader<2"
 STRATEGIES = ("empty", "ema", "touch")
 
 
@@ -30,20 +31,18 @@ def main() -> None:
     options.add_argument("--events", type=int, default=1_000_000)
     chosen = options.parse_args()
     recording, arrays = synthetic_recording(chosen.events)
-    python = peer_python()
+    peer = find_peer()
     cases = own_cases("synthetic", recording, ["--cash", "1000000 USDT", "--queue", "volume"])
     cases |= own_cases("shipped", HERE.parent / "recordings", ["--queue", "volume"])
     cases["floor ema"] = [sys.executable, str(HERE / "floor.py"), str(recording), strategy("ema")]
     cases["floor empty"] = [sys.executable, str(HERE / "floor.py"), str(recording), strategy("empty")]
     double, _ = synthetic_recording(2 * chosen.events)
     cases["synthetic x2 ema"] = own_command(double, "ema", ["--cash", "1000000 USDT", "--queue", "volume"])
-    if python is not None:
-        node = [str(python), str(HERE / "nautilus_node.py")]
-        catalog = DATA / f"catalog-{chosen.events}"
-        if not catalog.exists():
-            measure.run([*node, "prepare", str(arrays), str(catalog)])
-        cases |= {f"nautilus {name}": [*node, "run", str(catalog), name] for name in STRATEGIES}
-    report(measure.rounds(cases, chosen.rounds), chosen.events)
+    catalog = DATA / f"catalog-{Path(peer.command[1]).stem}-{chosen.events}"
+    if not catalog.exists():
+        measure.run([*peer.command, "prepare", str(arrays), str(catalog)])
+    cases |= {f"nautilus {name}": [*peer.command, "run", str(catalog), name] for name in STRATEGIES}
+    report(measure.rounds(cases, chosen.rounds), chosen.events, peer.version)
 
 
 def strategy(name: str) -> str:
@@ -62,33 +61,47 @@ def synthetic_recording(events: int) -> tuple[Path, Path]:
     """The events as a recording of ours and as plain arrays for the peer; made once."""
     arrays, root = DATA / f"synthetic-{events}.npz", DATA / f"synthetic-{events}"
     if not root.exists():
-        DATA.mkdir(exist_ok=True)
-        draft = DATA / "draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        synthetic.write_arrays(arrays, events)
-        synthetic.write_recording(draft, events)
-        draft.rename(root)
+        # In a process of its own: what this one has touched would count as the memory of those it measures.
+        subprocess.run([sys.executable, str(HERE / "synthetic.py"), str(DATA), str(events)], check=True)
     return root, arrays
 
 
-def peer_python() -> Path | None:
-    """The peer's interpreter, its environment made if need be; `None` if no Python can run it."""
-    home = DATA / "peer"
+class Peer(NamedTuple):
+    """The peer's version, interpreter and script."""
+
+    version: str
+    command: list[str]
+
+
+def find_peer() -> Peer:
+    """The peer in its own environment, made if need be: 2.x where a Python of at least 3.12 is found."""
+    found = newest_python()
+    version, script = (PEER, "nautilus_node.py") if found else (OLD_PEER, "nautilus_node_v1.py")
+    home = DATA / ("peer" if found else "peer-v1")
     python = home / "bin" / "python"
-    if python.exists():
-        return python
-    for name in ("python3.13", "python3.12", "python3.14"):
-        found = shutil.which(name)
-        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
-            subprocess.run([found, "-m", "venv", str(home)], check=True)
-            subprocess.run([str(python), "-m", "pip", "install", "-q", PEER, "numpy"], check=True)
-            return python
-    print("no Python of at least 3.12 is here: nautilus_trader 2.x is left out")
+    if not python.exists():
+        subprocess.run([found or sys.executable, "-m", "venv", str(home)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", version, "numpy"], check=True)
+    return Peer(version, [str(python), str(HERE / script)])
+
+
+def newest_python() -> str | None:
+    """A Python that the peer's 2.x runs on; BENCH_PYTHON names one that is not on the path."""
+    managed = sorted((Path.home() / ".pyenv" / "versions").glob("3.1[2-9]*/bin/python"), reverse=True)
+    named = [os.environ.get("BENCH_PYTHON", ""), "python3.14", "python3.13", "python3.12", *map(str, managed)]
+    for name in named:
+        path = shutil.which(name) if name else None
+        if (
+            path
+            and subprocess.run([path, "-c", "import ensurepip"], capture_output=True, check=False).returncode
+            == 0
+        ):
+            return path
     return None
 
 
-def report(costs: dict[str, list[measure.Cost]], events: int) -> None:
-    print(f"python {sys.version.split()[0]}, {PEER}, medians of {len(next(iter(costs.values())))} rounds")
+def report(costs: dict[str, list[measure.Cost]], events: int, peer: str) -> None:
+    print(f"python {sys.version.split()[0]}, {peer}, medians of {len(next(iter(costs.values())))} rounds")
     print(f"{'case':<22}{'CPU s':>8}{'k events/s':>12}{'wall s':>8}{'peak MB':>9}")
     shipped = 114_078
     for name, runs in costs.items():
@@ -103,12 +116,12 @@ def report(costs: dict[str, list[measure.Cost]], events: int) -> None:
     lines.append(
         ("memory, twice the events by once", measure.ratio(costs["synthetic x2 ema"], ours, "peak_mb"))
     )
-    for name in STRATEGIES if "nautilus ema" in costs else ():
-        peer, own = costs[f"nautilus {name}"], costs[f"synthetic {name}"]
-        lines.append((f"nautilus by ours, {name}: CPU (goal: ema 3)", measure.ratio(peer, own, "cpu_s")))
-        lines.append((f"nautilus by ours, {name}: start to result", measure.ratio(peer, own, "wall_s")))
+    for name in STRATEGIES:
+        theirs, own = costs[f"nautilus {name}"], costs[f"synthetic {name}"]
+        lines.append((f"nautilus by ours, {name}: CPU (goal: ema 3)", measure.ratio(theirs, own, "cpu_s")))
+        lines.append((f"nautilus by ours, {name}: start to result", measure.ratio(theirs, own, "wall_s")))
         lines.append(
-            (f"ours by nautilus, {name}: peak memory (goal: 0.25)", measure.ratio(own, peer, "peak_mb"))
+            (f"ours by nautilus, {name}: peak memory (goal: 0.25)", measure.ratio(own, theirs, "peak_mb"))
         )
     for what, value in lines:
         print(f"{what:<50}{value:>7.2f}")

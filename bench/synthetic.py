@@ -1,8 +1,11 @@
 """A synthetic market for the benches: a seeded walk with real tick and lot, bursts and quiet.
 
 Half of the events are trades, half quotes.  The same seed gives the same events on every machine.
+
+    python synthetic.py FOLDER EVENTS     FOLDER/synthetic-EVENTS (a recording) and …npz (plain arrays)
 """
 
+import sys
 from decimal import Decimal
 from pathlib import Path
 
@@ -63,3 +66,10 @@ def write_recording(root: Path, events: int) -> None:
             at, *printed = trade
             writer.append(Trade("BTC/USDT", at, at, 2 * number + 1, *printed, number))
         writer.close()
+
+
+if __name__ == "__main__":
+    folder, events = Path(sys.argv[1]), int(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    write_arrays(folder / f"synthetic-{events}.npz", events)
+    write_recording(folder / f"synthetic-{events}", events)

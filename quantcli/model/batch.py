@@ -85,6 +85,16 @@ def events(columns: Columns, start: int = 0, stop: int | None = None) -> Iterato
     return map(make, repeat(columns.symbol), *stamps, *fields)
 
 
+def event_at(columns: Columns, row: int) -> MarketEvent:
+    """One row as a struct: cheaper than a batch of one."""
+    if columns.channel is Channel.BOOK:
+        return next(events(columns, row, row + 1))
+    stamps = (columns.exchange_ns[row].item(), columns.local_ns[row].item(), columns.seq[row].item())
+    data = columns.data
+    make: Any = EVENT_TYPES[columns.channel]
+    return make(columns.symbol, *stamps, *[data[name][row].item() for name in FIELDS[columns.channel]])  # type: ignore[no-any-return]
+
+
 def _book_events(columns: Columns, rows: slice, stamps: list[list[int]]) -> Iterator[BookUpdate]:
     data = columns.data
     names = ("is_snapshot", "first_id", "last_id", "prev_id")

@@ -13,14 +13,14 @@ from decimal import Decimal
 import numpy as np
 
 from quantcli.codecs.depth import DepthSync
-from quantcli.model.batch import Chunk, Columns, Ints, events
+from quantcli.model.batch import Chunk, Columns, Ints, event_at, events
 from quantcli.model.instrument import to_decimal
 from quantcli.model.market import AggTrade, BookUpdate, Channel, MarketEvent, OrderBook, Ticker, Trade
 from quantcli.trading.market import Reads
 from quantcli.trading.portfolio import Portfolio
 
-# One event costs about as much as a hundred of a batch: who asks more often gets them all at once.
-_MISSES_MAX = 100
+# One event costs about as much as twenty of a batch: who asks often gets them all at once.
+_MISSES_MAX = 200
 
 
 class Holdings:
@@ -140,7 +140,7 @@ class _Stream:
     def load(self, columns: Columns, where: Ints) -> None:
         """Turn to the next chunk."""
         if self._columns is not None and len(self._columns):
-            self._carried = next(events(self._columns, len(self._columns) - 1))
+            self._carried = event_at(self._columns, len(self._columns) - 1)
         self._columns, self.where = columns, where
         self._forget()
 
@@ -164,7 +164,7 @@ class _Stream:
         self._misses += 1
         if self._misses > _MISSES_MAX:
             self._batch = list(events(columns))
-        return next(events(columns, j, j + 1))
+        return event_at(columns, j)
 
 
 class ReplayView(Holdings):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from quantcli.model.batch import Chunk, Columns, Floats, Ints, events
+from quantcli.model.batch import Chunk, Columns, Floats, Ints, event_at, events
 from quantcli.model.market import BookUpdate, Channel, Level, MarketEvent
 from quantcli.simulation.market import Market
 from quantcli.simulation.matching import Matcher
@@ -228,7 +228,7 @@ class ColumnFeed:
         if place >= stream.end or stream.where[place] != row:
             return None
         stream.done = place + 1
-        return next(iter(events(stream.columns, place, place + 1)))
+        return event_at(stream.columns, place)
 
 
 def _continuous(columns: Columns, start: int, end: int) -> bool:

@@ -141,17 +141,18 @@ class Engine:
 
     def next_due(self) -> int | None:
         """The earliest time at which something is to be done without a new event."""
-        times = [timer.due_ns for timer in self._timers.values()]
-        if (at := self.kernel.next_due()) is not None:
-            times.append(at)
+        due = self.kernel.next_due()
+        for timer in self._timers.values():
+            due = _earlier(due, timer.due_ns)
         if self._watch is not None:
-            times.append(self._watch.due_ns)
+            due = _earlier(due, self._watch.due_ns)
         if self._bar_due is not None:
             # A bar holds what came before its boundary, so it closes one nanosecond earlier.
-            times.append(self._bar_due - 1)
+            due = _earlier(due, self._bar_due - 1)
         if self._desires:
-            times += [t for s in self.slots.values() if (t := s.next_due()) is not None]
-        return min(times, default=None)
+            for slots in self.slots.values():
+                due = _earlier(due, slots.next_due())
+        return due
 
     async def due(self) -> None:
         """Do everything whose time has come."""
@@ -342,3 +343,9 @@ class Engine:
 
     def _wake_all(self) -> None:
         self._dirty.update(dict.fromkeys(self.markets))
+
+
+def _earlier(a: int | None, b: int | None) -> int | None:
+    if a is None or (b is not None and b < a):
+        return b
+    return a

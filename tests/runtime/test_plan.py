@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import astuple
 
-from quantcli.model.batch import Chunk, Columns
+from quantcli.model.batch import Chunk, Columns, event_at, events
 from quantcli.model.market import AggTrade, Bar, Channel, MarketEvent, Ticker, Trade
 from quantcli.recording.columns import from_events
 from quantcli.recording.merge import in_order
@@ -65,3 +66,13 @@ def test_the_first_row_of_a_chunk_is_compared_with_the_last_of_the_one_before() 
     changes.remember(chunk_of(from_events(Channel.QUOTES, NAME, [])))  # a chunk without a row of it
     assert changes.rows(chunk_of(quotes(TOPS[1], TOPS[2])), NAME, Reads.PRICE).tolist() == [1]
     assert np.array_equal(changes.rows(chunk_of(quotes(TOPS[1])), NAME, Reads.SIZE), [0])
+
+
+def test_a_single_row_is_the_same_event_as_in_a_batch() -> None:
+    rows = [quotes(*TOPS), *(from_events(channel, NAME, [row]) for channel, row in ROWS.items())]
+    for columns in rows:
+        batch = list(events(columns))
+        assert [event_at(columns, row) for row in range(len(columns))] == batch
+        assert all(
+            type(a) is type(b) for a, b in zip(astuple(event_at(columns, 0)), astuple(batch[0]), strict=True)
+        )
