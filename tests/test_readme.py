@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What the examples do on the shipped recording, to the last fill.  A change of these is a change of what
 # orders are placed, when, or how they are filled: name the reason in the commit.
 TRACES = {
-    "touch_maker": "",
-    "ema_cross": "",
+    "touch_maker": "0bfc1f47eba065b559493fab16b85c5e7e74645ba1bae893dcd7a76beb1d4181",
+    "ema_cross": "4081857370a299dd606ea6399aeb6be3735bb9e3671f769c002b18f01e42807a",
 }
 
 

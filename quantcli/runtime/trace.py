@@ -26,17 +26,17 @@ class Trace:
             case OrderEvent(kind, at_ns, intent, state, fill, reason):
                 order = intent.order
                 line: tuple[object, ...] = (
-                    kind.value,
+                    kind,
                     at_ns,
                     intent.intent_id,
                     intent.generation,
-                    intent.phase.value,
-                    order.side.value,
-                    order.type.value,
+                    intent.phase,
+                    order.side,
+                    order.type,
                     order.quantity,
                     order.price,
                     state.client_order_id if state else None,
-                    state.status.value if state else None,
+                    state.status if state else None,
                     fill and (fill.trade_id, fill.qty, fill.price, fill.fee),
                     reason,
                 )
