@@ -18,6 +18,7 @@ from nautilus_trader.backtest import (
     BacktestRunConfig,
     BacktestVenueConfig,
 )
+from nautilus_trader.common import LoggerConfig
 from nautilus_trader.execution import MakerTakerFeeModel
 from nautilus_trader.model import (
     AggressorSide,
@@ -159,14 +160,14 @@ def run(catalog_path: Path, strategy: str) -> None:
         VENUE,
         "NETTING",
         "CASH",
-        ["1000000 USDT", "10 BTC"],
+        ["100000000 USDT", "10 BTC"],
         book_type="L1_MBP",
         fee_model=MakerTakerFeeModel(Decimal("0.001"), Decimal("0.001")),
     )
     config = BacktestRunConfig(
         [venue],
         data,
-        engine=BacktestEngineConfig(bypass_logging=True, run_analysis=False),
+        engine=BacktestEngineConfig(logging=LoggerConfig(bypass_logging=True), run_analysis=False),
         id="bench",
         raise_exception=True,
     )

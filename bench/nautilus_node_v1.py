@@ -3,7 +3,8 @@
     python nautilus_node_v1.py prepare DATA.npz CATALOG     write the events into its Parquet catalog, once
     python nautilus_node_v1.py run CATALOG STRATEGY         BacktestNode over it: empty, ema, touch
 
-The same instrument, venue and strategies as `nautilus_node.py`, which is for 2.x: its names differ throughout.
+The instrument, venue and strategies of `nautilus_node.py`, in the names of 1.x.  Each version keeps its own
+default of `trade_execution`: with those both send the same orders, with equal values they do not.
 """
 
 import json
@@ -156,9 +157,8 @@ def run(catalog_path: Path, strategy: str) -> None:
         VENUE,
         "NETTING",
         "CASH",
-        ["1000000 USDT", "10 BTC"],
+        ["100000000 USDT", "10 BTC"],
         book_type="L1_MBP",
-        trade_execution=True,  # trades fill resting orders too: the default of 2.x, not of 1.x
     )
     config = BacktestRunConfig(
         [venue],

@@ -32,12 +32,12 @@ def main() -> None:
     chosen = options.parse_args()
     recording, arrays = synthetic_recording(chosen.events)
     peer = find_peer()
-    cases = own_cases("synthetic", recording, ["--cash", "1000000 USDT", "--queue", "volume"])
+    cases = own_cases("synthetic", recording, ["--cash", "100000000 USDT", "--queue", "volume"])
     cases |= own_cases("shipped", HERE.parent / "recordings", ["--queue", "volume"])
     cases["floor ema"] = [sys.executable, str(HERE / "floor.py"), str(recording), strategy("ema")]
     cases["floor empty"] = [sys.executable, str(HERE / "floor.py"), str(recording), strategy("empty")]
     double, _ = synthetic_recording(2 * chosen.events)
-    cases["synthetic x2 ema"] = own_command(double, "ema", ["--cash", "1000000 USDT", "--queue", "volume"])
+    cases["synthetic x2 ema"] = own_command(double, "ema", ["--cash", "100000000 USDT", "--queue", "volume"])
     catalog = DATA / f"catalog-{Path(peer.command[1]).stem}-{chosen.events}"
     if not catalog.exists():
         measure.run([*peer.command, "prepare", str(arrays), str(catalog)])
