@@ -39,6 +39,7 @@ from nautilus_trader.persistence import ParquetDataCatalog
 from nautilus_trader.trading import Strategy, StrategyConfig
 
 VENUE = "BINANCE"
+FAST, SLOW = 2 / 301, 2 / 1201
 INSTRUMENT = InstrumentId(Symbol("BTCUSDT"), Venue(VENUE))
 
 
@@ -96,8 +97,8 @@ class Ema(Strategy):
     """Two exponential averages of the trade price; a market order at each crossing."""
 
     def __init__(self, config=None):
-        self.fast = self.slow = None
-        self.side = 0
+        self.fast = self.slow = 0.0
+        self.is_long = None
         self.size = Quantity(0.01, 5)
 
     def on_start(self):
@@ -105,18 +106,19 @@ class Ema(Strategy):
 
     def on_trade(self, trade):
         price = trade.price.as_double()
-        if self.fast is None:
+        if not self.fast:
             self.fast = self.slow = price
-            return
-        self.fast += (price - self.fast) * 2 / 301
-        self.slow += (price - self.slow) * 2 / 1201
-        side = 1 if self.fast > self.slow else -1
-        if side != self.side:
-            if side > 0:
-                self._send(OrderSide.BUY)
-            elif self.side > 0:
-                self._send(OrderSide.SELL)
-            self.side = side
+        self.fast += (price - self.fast) * FAST
+        self.slow += (price - self.slow) * SLOW
+        if (self.fast > self.slow) is not self.is_long:
+            self._turn()
+
+    def _turn(self):
+        was_long, self.is_long = self.is_long, self.fast > self.slow
+        if self.is_long:
+            self._send(OrderSide.BUY)
+        elif was_long:
+            self._send(OrderSide.SELL)
 
     def _send(self, side):
         self.submit_order(self.order_factory.market(INSTRUMENT, side, self.size))

@@ -2,22 +2,25 @@
 
 from quantcli import Strategy
 
+FAST, SLOW = 2 / 301, 2 / 1201
+
 
 class Ema(Strategy):
-    fast = slow = None
-    side = 0
+    fast = slow = 0.0
+    is_long = None
 
     async def on_trade(self, trade):
         price = trade.price
-        if self.fast is None:
+        if not self.fast:
             self.fast = self.slow = price
-            return
-        self.fast += (price - self.fast) * 2 / 301
-        self.slow += (price - self.slow) * 2 / 1201
-        side = 1 if self.fast > self.slow else -1
-        if side != self.side:
-            if side > 0:
-                self.buy(0.01)
-            elif self.side > 0:
-                self.sell(0.01)
-            self.side = side
+        self.fast += (price - self.fast) * FAST
+        self.slow += (price - self.slow) * SLOW
+        if (self.fast > self.slow) is not self.is_long:
+            self._turn()
+
+    def _turn(self):
+        was_long, self.is_long = self.is_long, self.fast > self.slow
+        if self.is_long:
+            self.buy(0.01)
+        elif was_long:
+            self.sell(0.01)
