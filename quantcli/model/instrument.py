@@ -8,6 +8,7 @@ Knows nothing of exchanges beyond the names of their filters.
 
 from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal, InvalidOperation
 from enum import IntEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -117,13 +118,16 @@ def to_decimal(value: Number) -> Decimal:
 
     Raises `ValidationError` for NaN, infinities and text that is no number.
     """
-    if isinstance(value, Decimal):
+    if isinstance(value, float):
+        # Adding zero turns the negative zero, which equals the other one but prints otherwise.
+        number = _as_printed(value + 0.0)
+    elif isinstance(value, Decimal):
         number = value
     elif isinstance(value, bool):
         raise ValidationError(f"{value!r} is not a number", todo="give a price or quantity")
     else:
         try:
-            number = Decimal(repr(float(value)) if isinstance(value, float) else str(value).strip())
+            number = Decimal(str(value).strip())
         except (InvalidOperation, ValueError):
             raise ValidationError(f"{value!r} is not a number", todo="write it like 0.01") from None
     if not number.is_finite():
@@ -131,15 +135,27 @@ def to_decimal(value: Number) -> Decimal:
     return number
 
 
+# The same few prices come again and again: both conversions of floats remember their last answers.
+@lru_cache(maxsize=8192)
+def _as_printed(value: float) -> Decimal:
+    return Decimal(repr(float(value)))
+
+
 def round_to_step(value: Number, step: Decimal, rounding: str) -> Decimal:
     """`value` as a whole number of `step`s; floats within a millionth of a step count as on it."""
-    exact = to_decimal(value)
-    steps = exact / step
+    if isinstance(value, float):
+        return _round_float(value + 0.0, step, rounding)
+    return _on_grid((to_decimal(value) / step).to_integral_value(rounding), step)
+
+
+@lru_cache(maxsize=8192)
+def _round_float(value: float, step: Decimal, rounding: str) -> Decimal:
+    steps = to_decimal(value) / step
     nearest = steps.to_integral_value()
-    if isinstance(value, float) and abs(steps - nearest) < _TICK_FUZZ:
-        steps = nearest
-    else:
-        steps = steps.to_integral_value(rounding)
+    return _on_grid(nearest if abs(steps - nearest) < _TICK_FUZZ else steps.to_integral_value(rounding), step)
+
+
+def _on_grid(steps: Decimal, step: Decimal) -> Decimal:
     return (steps * step).quantize(step) if step < 1 else steps * step
 
 

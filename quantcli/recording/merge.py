@@ -90,7 +90,7 @@ def _last_key(rows: Columns) -> tuple[int, int]:
 def _rows_until(rows: Columns, end: tuple[int, int, int], number: int) -> int:
     """How many rows of stream `number` come no later than `end` in the total order."""
     last_ns, last_seq, last_number = end
-    first = int(np.searchsorted(rows.local_ns, last_ns, "left"))
-    stop = int(np.searchsorted(rows.local_ns, last_ns, "right"))
+    first = int(rows.local_ns.searchsorted(last_ns, "left"))
+    stop = int(rows.local_ns.searchsorted(last_ns, "right"))
     side: Literal["left", "right"] = "right" if number <= last_number else "left"
-    return first + int(np.searchsorted(rows.seq[first:stop], last_seq, side))
+    return first + int(rows.seq[first:stop].searchsorted(last_seq, side))

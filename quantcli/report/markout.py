@@ -32,7 +32,7 @@ class _Horizon:
         queue = self.waiting.get(symbol, ())
         while queue and queue[0][0] < before_ns:
             due_ns, qty, price = queue.popleft()
-            row = int(np.searchsorted(times_ns, due_ns, side="right")) - 1
+            row = int(times_ns.searchsorted(due_ns, side="right")) - 1
             if row >= 0:
                 self.gain += qty * (float(mids[row]) - price)
                 self.value += abs(qty) * price

@@ -89,7 +89,7 @@ class HookRunner:
         if not self._turns:
             return None
         turn = self._turns[0]
-        count = int(np.searchsorted(turn.where, stop)) - turn.taken()
+        count = int(turn.where.searchsorted(stop)) - turn.taken()
         try:
             return await self._run_plain(turn, count)
         except QuantError:
@@ -173,7 +173,7 @@ class Agenda:
         rows = np.concatenate(lists)
         what = np.repeat(np.arange(len(lists)), [len(part) for part in lists])
         order = np.argsort(rows, kind="stable")
-        order = order[np.searchsorted(rows[order], start) :]
+        order = order[rows[order].searchsorted(start) :]
         rows = rows[order]
         self._items = list(zip(rows.tolist(), times[rows].tolist(), what[order].tolist(), strict=True))
 

@@ -8,8 +8,6 @@ whatever is due.
 
 from collections.abc import Callable, Iterable
 
-import numpy as np
-
 from quantcli.clock import VirtualClock
 from quantcli.model.batch import Chunk, Columns, Ints
 from quantcli.model.market import Channel
@@ -62,7 +60,7 @@ class Replay:
         size, row = len(times), 0
         while True:
             due = self._next_due()
-            before_due = max(row, int(np.searchsorted(times, due, "right")))
+            before_due = max(row, int(times.searchsorted(due, "right")))
             acts = self._exchange.next_row(row)
             stop = min(before_due, acts + 1)
             wished = await self._hooks.run(row, stop, due)
@@ -128,7 +126,7 @@ class BarFeed:
         """Give what was traded until `upto_ns`, this moment included."""
         for symbol, columns in self._columns.items():
             start = self._fed[symbol]
-            stop = int(np.searchsorted(columns.local_ns, upto_ns, "right"))
+            stop = int(columns.local_ns.searchsorted(upto_ns, "right"))
             if stop > start:
                 prices, sizes = columns.data["price"], columns.data["size"]
                 self._builders[symbol].add_columns(prices[start:stop], sizes[start:stop])

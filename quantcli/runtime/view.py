@@ -248,7 +248,7 @@ class ReplayView(Holdings):
         if columns is None:
             return
         start = self._depth_done[symbol]
-        stop = len(columns) if row is None else int(np.searchsorted(stream.where, row, "right"))
+        stop = len(columns) if row is None else int(stream.where.searchsorted(row, "right"))
         depth = self._depth[symbol]
         for update in events(columns, start, stop) if stop > start else ():
             if isinstance(update, BookUpdate):

@@ -121,7 +121,7 @@ class OrderDesk:
 
     def next_expiry(self) -> int | None:
         """When the next GTD order expires."""
-        return min((_expiry(order) for order in self._dated.values()), default=None)
+        return min(map(_expiry, self._dated.values())) if self._dated else None
 
     def expire_next(self) -> list[Report]:
         """End the GTD order that expires next."""
