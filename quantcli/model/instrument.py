@@ -17,7 +17,7 @@ from quantcli.errors import ValidationError
 Number = float | int | str | Decimal
 
 # A float is taken to mean the tick it is nearest to when it misses it by less than this part of a
-# tick: `1.215 - 2 * 0.001` is 1.2129999999999999 and means 1.213.
+# tick: `0.3 - 0.1` is 0.19999999999999998 and means 0.2.
 _TICK_FUZZ = Decimal("0.000001")
 
 

@@ -162,13 +162,10 @@ class OrderBook:
     def apply(self, update: BookUpdate) -> None:
         """Take over an update (a snapshot replaces everything)."""
         if update.is_snapshot:
-            self.bids = {p: s for p, s in update.bids if s}
-            self.asks = {p: s for p, s in update.asks if s}
-            self.best_bid = max(self.bids, default=0.0)
-            self.best_ask = min(self.asks, default=0.0)
-        else:
-            self._bid_levels(update.bids)
-            self._ask_levels(update.asks)
+            self.bids, self.asks = {}, {}
+            self.best_bid = self.best_ask = 0.0
+        self._bid_levels(update.bids)
+        self._ask_levels(update.asks)
         self.last_id = update.last_id
 
     def _bid_levels(self, levels: Iterable[Level]) -> None:
