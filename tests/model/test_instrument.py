@@ -34,7 +34,7 @@ def test_quantities_are_never_larger_than_asked(qty: Decimal, lot: Decimal) -> N
 
 @given(st.integers(1, 10**7), st.integers(-50, 50), st.sampled_from(["0.001", "0.01", "0.1", "0.05"]))
 def test_float_arithmetic_on_ticks_lands_on_the_tick_it_means(ticks: int, more: int, step: str) -> None:
-    """`1.215 - 2 * 0.001` is 1.2129999999999999 and means 1.213, on either side."""
+    """`0.3 - 0.1` is 0.19999999999999998 and means 0.2, on either side."""
     tick = Decimal(step)
     meant = (ticks + abs(more)) * tick
     computed = float(ticks * tick) + abs(more) * float(tick)
@@ -55,12 +55,11 @@ def test_a_float_means_what_it_prints(value: Decimal) -> None:
 
 
 def test_equal_numbers_of_other_types_do_not_borrow_each_others_rounding() -> None:
-    """1.2129999999999999 is a float that means 1.213; the same number as a decimal means itself."""
-    almost = 1.215 - 2 * 0.001
-    tick = Decimal("0.001")
-    assert round_price(almost, Side.BUY, tick) == Decimal("1.213")
-    assert round_price(Decimal(almost), Side.BUY, tick) == Decimal("1.212")
-    assert round_price(almost, Side.BUY, tick) == Decimal("1.213")
+    """0.19999999999999998 is a float that means 0.2; the same number as a decimal means itself."""
+    almost, tick = 0.3 - 0.1, Decimal("0.1")
+    assert round_price(almost, Side.BUY, tick) == Decimal("0.2")
+    assert round_price(Decimal(almost), Side.BUY, tick) == Decimal("0.1")
+    assert round_price(almost, Side.BUY, tick) == Decimal("0.2")
 
 
 @pytest.mark.parametrize(
