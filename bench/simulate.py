@@ -1,11 +1,11 @@
 """`make bench-simulate`: what `quant simulate` costs, beside its floor and beside nautilus_trader.
 
-On the shipped recording and on a million synthetic trades and quotes, with an empty, an EMA and a
+On the shipped recording and on a million synthetic trades with a million quotes, with an empty, an EMA and a
 touch-maker strategy: events per second of CPU, peak memory, start to result.  The peer gets the same
 events in its own catalog, in its own environment under bench/.data, installed on the first run: 2.x where a
 Python of at least 3.12 is found, else the newest 1.x.
 
-    python bench/simulate.py [--rounds 5] [--events 1000000]
+    python bench/simulate.py [--rounds 5] [--events 2000000]
 """
 
 import argparse
@@ -28,16 +28,17 @@ STRATEGIES = ("empty", "ema", "touch")
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--events", type=int, default=1_000_000)
+    options.add_argument("--events", type=int, default=2_000_000, help="half trades, half quotes")
     chosen = options.parse_args()
     recording, arrays = synthetic_recording(chosen.events)
     peer = find_peer()
-    cases = own_cases("synthetic", recording, ["--cash", "100000000 USDT", "--queue", "volume"])
+    rich = ["--cash", "100000000 USDT", "--queue", "volume"]
+    cases = own_cases("synthetic", recording, rich)
     cases |= own_cases("shipped", HERE.parent / "recordings", ["--queue", "volume"])
-    cases["floor ema"] = [sys.executable, str(HERE / "floor.py"), str(recording), strategy("ema")]
-    cases["floor empty"] = [sys.executable, str(HERE / "floor.py"), str(recording), strategy("empty")]
+    floor = [sys.executable, str(HERE / "floor.py"), str(recording), strategy("ema")]
+    cases |= {"floor trades": [*floor, "trades"], "floor every row": [*floor, "every"]}
     double, _ = synthetic_recording(2 * chosen.events)
-    cases["synthetic x2 ema"] = own_command(double, "ema", ["--cash", "100000000 USDT", "--queue", "volume"])
+    cases |= {f"synthetic x2 {name}": own_command(double, name, rich) for name in ("empty", "ema")}
     catalog = DATA / f"catalog-{Path(peer.command[1]).stem}-{chosen.events}"
     if not catalog.exists():
         measure.run([*peer.command, "prepare", str(arrays), str(catalog)])

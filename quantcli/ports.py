@@ -10,7 +10,6 @@ from typing import Protocol
 import msgspec
 
 from quantcli.model.account import AccountState, Position
-from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.order import Request, StandardOrder
 
 
@@ -58,12 +57,4 @@ class Accounts(Protocol):
 
     def account_state(self) -> AccountState:
         """Balances, positions and equity now."""
-        ...
-
-
-class Instruments(Protocol):
-    """The trading rules of the markets of one exchange."""
-
-    def get(self, symbol_id: str) -> SymbolMetadata | None:
-        """Rules of one market, `None` where it is not known."""
         ...

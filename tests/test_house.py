@@ -18,7 +18,12 @@ from quantcli.cli import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = sorted((ROOT / "quantcli").rglob("*.py"))
-SOURCES = [path for folder in ("quantcli", "strategies", "bench") for path in (ROOT / folder).rglob("*.py")]
+SOURCES = [
+    path
+    for folder in ("quantcli", "strategies", "bench")
+    for path in (ROOT / folder).rglob("*.py")
+    if ".data" not in path.parts  # what the benches installed and made
+]
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

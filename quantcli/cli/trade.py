@@ -8,6 +8,7 @@ from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, TextIO
 
+import msgspec
 import typer
 
 from quantcli.cli.output import Output, emit_line, note, timestamp
@@ -172,7 +173,7 @@ class _Teller:
             return
         try:
             if not self._for_people:
-                emit_line(event, self._out)
+                emit_line({"topic": event.topic, **msgspec.structs.asdict(event)}, self._out)
             elif line := _line(event):
                 self._out.write(line + "\n")
                 self._out.flush()
@@ -183,8 +184,8 @@ class _Teller:
 
 def _line(event: Event) -> str:
     match event:
-        case OrderEvent(kind=kind, intent=intent, fill=fill, reason=reason):
-            order = intent.order
+        case OrderEvent(kind=kind, intent=intent, state=state, fill=fill, reason=reason):
+            order = state.order if state is not None else intent.order  # as placed: without what had traded
             qty, price = (fill.qty, fill.price) if fill else (order.quantity, order.price)
             slot = intent.metadata.get("slot", "")
             words = (

@@ -186,7 +186,8 @@ def _batches(
 ) -> Iterator[Columns]:
     for entry in files:
         try:
-            with pq.ParquetFile(root / entry.path, page_checksum_verification=True) as file:
+            # Read ahead, Arrow would hold the whole file: memory would follow the length of the recording.
+            with pq.ParquetFile(root / entry.path, page_checksum_verification=True, pre_buffer=False) as file:
                 for batch in file.iter_batches(batch_rows, use_threads=False):
                     yield from_batch(batch, channel, symbol)
         except (OSError, pa.ArrowException, KeyError) as error:

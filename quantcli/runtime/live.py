@@ -15,14 +15,17 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import Any, Protocol
 
+from quantcli.bus import Topic
 from quantcli.clock import NS_PER_S, VirtualClock
 from quantcli.kernel.api import ExchangeKernel
-from quantcli.model.market import AggTrade, Bar, BookUpdate, MarketEvent, Ticker, Trade
+from quantcli.model.event import market_topic
+from quantcli.model.market import EVENT_TYPES, AggTrade, Bar, BookUpdate, MarketEvent, Ticker, Trade
 from quantcli.model.order import Report
 from quantcli.runtime.view import LiveView
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.trading.engine import Engine
 
+_CHANNEL_OF = {kind: channel for channel, kind in EVENT_TYPES.items()}
 _HOOK_OF: dict[type, str] = {
     Ticker: "on_tick",
     Trade: "on_trade",
@@ -142,6 +145,7 @@ class Live:
         self._printed = printed
         self._barred = barred
         self._trading: _Trading = engine
+        self._topics: dict[tuple[type[MarketEvent], str], Topic] = {}
 
     async def run(self, feed: Feed, pace: Pace) -> None:
         """Take events until the feed or the pace ends; what happens at one instant is not torn apart."""
@@ -189,11 +193,20 @@ class Live:
 
     async def _take(self, event: MarketEvent) -> None:
         changed = self._view.take(event)
+        if not isinstance(event, Bar):  # the engine publishes the bars that count
+            self._topic_of(event).publish(event)
         if self._trading is self._engine:
             self.events += 1
             await self._show(event, changed)
         if reports := self._exchange.on_event(event):
             await self._trading.take(reports)
+
+    def _topic_of(self, event: MarketEvent) -> Topic:
+        key = type(event), event.symbol
+        topic = self._topics.get(key)
+        if topic is None:
+            topic = self._topics[key] = self._engine.bus.topic(market_topic(_CHANNEL_OF[key[0]], key[1]))
+        return topic
 
     async def _show(self, event: MarketEvent, changed: int) -> None:
         """Let the strategy see an event, and carry out what it wishes then."""

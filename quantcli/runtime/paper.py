@@ -136,7 +136,8 @@ class Paper:
             view,
             rows.fills,
         )
-        desk.bus.subscribe("**", self._on_event)
+        for topics in ("order.**", "position.**", "portfolio.**"):
+            desk.bus.subscribe(topics, self._on_event)
         return desk
 
     async def _run(self, live: Live, desk: Desk, feed: Feed, clock: VirtualClock) -> BaseException | None:

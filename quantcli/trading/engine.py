@@ -21,9 +21,9 @@ from quantcli.clock import Clock
 from quantcli.errors import NotFoundError, QuantError, RiskRefused, StrategyError, ValidationError
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.kernel.reconcile import WANTED
-from quantcli.model.event import OrderEvent, RiskLimit
+from quantcli.model.event import OrderEvent, PortfolioValue, RiskLimit, market_topic
 from quantcli.model.instrument import SymbolMetadata
-from quantcli.model.market import Bar
+from quantcli.model.market import Bar, Channel
 from quantcli.model.order import Report, StandardOrder
 from quantcli.trading.bars import BarBuilder, parse_interval
 from quantcli.trading.loader import strategy_error
@@ -87,6 +87,7 @@ class Engine:
         self.refusals: dict[str, int] = {}
         self._clock = clock
         self._watch = watch
+        self._value = bus.topic("portfolio.value")
         self._pending: deque[OrderEvent] = deque()
         self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()  # as long as the author cares
         self._dirty: dict[str, None] = {}
@@ -182,6 +183,7 @@ class Engine:
 
     async def take_bar(self, bar: Bar) -> None:
         """Feed a closed bar to indicators and to `on_bar`."""
+        self.bus.publish(market_topic(Channel.BARS, bar.symbol), bar)
         market = self.markets[bar.symbol]
         market.on_bar(bar)
         if market.ready:
@@ -306,8 +308,12 @@ class Engine:
             if event.fill is not None:
                 moved = self.portfolio.apply(event.fill)
         self.bus.publish(event.topic, event)
-        if moved is not None:
-            self.bus.publish(moved.topic, moved)
+        if moved is None:
+            return
+        self.bus.publish(moved.topic, moved)
+        if self._value.handlers and (worth := self.portfolio.equity()) is not None:
+            value = PortfolioValue(self._clock.now_ns(), self.portfolio.currency, worth)
+            self._value.publish(value)
 
     async def _tell(self, event: OrderEvent) -> None:
         intent = event.intent

@@ -169,7 +169,7 @@ async def test_starting_again_finds_the_same_orders_fills_and_money(
 ) -> None:
     before = await bot.run(job(Maker), events=60, cancel=False)
     rows = await bot.rows()
-    after = await bot.run(job(NotReady), for_s=0.0, cancel=False)
+    after = await bot.run(job(NotReady), for_s=-1.0, cancel=False)  # no time at all
     assert before.left_working
     assert rows.fills
     assert after.equity == before.equity
