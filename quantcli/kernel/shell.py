@@ -188,9 +188,13 @@ class ReconciliationEngine:
         )
 
 
-@coroutine
-def _resumed(started: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+async def _resumed(started: Coroutine[Any, Any, None], waits_for: Any) -> None:
     """Go on, in a task, with a coroutine that was started by hand and suspended on `waits_for`."""
+    await _rest_of(started, waits_for)
+
+
+@coroutine
+def _rest_of(started: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
     try:
         while True:
             try:
