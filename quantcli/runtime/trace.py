@@ -18,7 +18,6 @@ class Trace:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._encode = msgspec.json.Encoder().encode
-        self.lines = 0
 
     def take(self, event: Event) -> None:
         """Fold one event in; those without a part in any decision are left out."""
@@ -44,7 +43,6 @@ class Trace:
                 line = ("refused", at_ns, check, symbol, reason)
             case _:
                 return
-        self.lines += 1
         self._hash.update(self._encode(line))
 
     @property
