@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 STRATEGY := strategies/touch_maker.py
 
-.PHONY: demo test check bench-simulate clean
+.PHONY: demo test check campaign bench-simulate bench-kernel clean
 
 # Replay the recording, trade on it on paper (100 minutes of market in 10 seconds, leaving the orders as they
 # stand), then look at what the kernel remembers.
@@ -34,6 +34,13 @@ check: $(READY)
 
 bench-simulate: $(READY)
 	$(BIN)/python bench/simulate.py
+
+bench-kernel: $(READY)
+	$(BIN)/python bench/kernel.py
+
+# The kernel against everything that can go wrong, a million lifecycles by default; writes docs/campaign.md.
+campaign: $(READY)
+	$(BIN)/python -m tests.world.campaign --runs $(or $(RUNS),1000000) --seed $(or $(SEED),1)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from quantcli.trading.strategy import Strategy as Strategy
     from quantcli.trading.wishes import Ticket as Ticket
     from quantcli.trading.wishes import Wish as Wish
+    from quantcli.trading.wishes import bracket as bracket
     from quantcli.trading.wishes import hold as hold
     from quantcli.trading.wishes import keep as keep
 
@@ -42,6 +43,7 @@ _HOME = {
     "Ticket": "quantcli.trading.wishes",
     "Trade": "quantcli.model.market",
     "Wish": "quantcli.trading.wishes",
+    "bracket": "quantcli.trading.wishes",
     "hold": "quantcli.trading.wishes",
     "keep": "quantcli.trading.wishes",
     "ta": "quantcli.trading.ta",

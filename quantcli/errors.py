@@ -15,6 +15,8 @@
     │   └── TradingDisabled       it is there but accepts no orders
     ├── SafetyError               refused: going on could lose money or data               exit 8
     ├── StoreError                the state database cannot be trusted or opened           exit 1
+    │   ├── StoreFull             the disk is full: nothing of it was recorded, try later
+    │   └── StoreBusy             another program holds the database: likewise
     └── InvariantError            our own promise is broken: stop placing orders           exit 1
 
 What an exchange answers to an order is *not* an exception: rejections, time-outs and silence are
@@ -121,6 +123,15 @@ class SafetyError(QuantError):
 
 class StoreError(QuantError):
     """The state database cannot be opened, locked, or trusted."""
+
+
+class StoreFull(StoreError):
+    """The disk is full.  Nothing of what was to be written is recorded; it may be tried again."""
+
+
+class StoreBusy(StoreError):
+    """Another program holds the database.  Nothing of what was to be written is recorded; it may be tried
+    again."""
 
 
 class InvariantError(QuantError):

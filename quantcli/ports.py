@@ -39,9 +39,10 @@ class Gate(Protocol):
         metadata: Mapping[str, str],
         replaces: str | None = None,
         beside: Sequence[StandardOrder] = (),
+        closes: StandardOrder | None = None,
     ) -> Approved:
         """Check an order; `replaces` is the intent whose exposure it takes over, `beside` are orders that
-        come into being with it.
+        come into being with it.  `closes` is the entry whose exit it is.
 
         Raises `ValidationError` for an impossible order, `RiskRefused` for a forbidden one.
         """

@@ -1,7 +1,6 @@
 """`quant halt` and `quant resume`: the durable kill flag of a bot, set and cleared.
 
-A running bot notices at its next order, one that is not running at its next start.  Open orders stay where
-they are: cancelling them needs the bot.
+A running bot notices within a second, one that is not running at its next start.
 """
 
 from typing import Annotated
@@ -17,12 +16,19 @@ from quantcli.store.halt import HaltFlag, KillLevel
 
 def command(
     reason: Annotated[str, typer.Option("--reason", help="Why; the bot says so when it refuses an order.")],
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Also cancel its orders, but for those that protect a position.")
+    ] = False,
+    flatten: Annotated[
+        bool, typer.Option("--flatten", help="Also cancel everything and close its positions at the market.")
+    ] = False,
     name: NameOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Stop a bot from adding exposure, now and after restarts, until `quant resume`."""
     bot, flag = _flag(name)
-    flag.raise_to(KillLevel.HALT_NEW, reason, WallClock().now_ns())
+    level = KillLevel.FLATTEN if flatten else KillLevel.CANCEL_ALL if cancel else KillLevel.HALT_NEW
+    flag.raise_to(level, reason, WallClock().now_ns())
     _report(bot, flag, output)
 
 

@@ -4,8 +4,10 @@ Reads the state database; cancelling and adopting need the running bot and are n
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from typer.core import TyperGroup
 
@@ -13,10 +15,13 @@ from quantcli.cli.drift import MARKS, Wanted, age, drift, item, standing, terms
 from quantcli.cli.fills import fill_item
 from quantcli.cli.output import Output, OutputOption, columns, document, emit, envelope, timestamp
 from quantcli.cli.reconcile import action_name
-from quantcli.cli.state import NameOption, Remembered, remembered
-from quantcli.kernel.reconcile import Decision, Policy, decide
+from quantcli.cli.state import NameOption, Remembered, journal, remembered
+from quantcli.kernel.actions import Decision
+from quantcli.kernel.policy import Policy
+from quantcli.kernel.reconcile import decide
 from quantcli.model.instrument import canonical
-from quantcli.model.order import AttemptState, OrderState
+from quantcli.model.order import AttemptState, Fill, OrderState
+from quantcli.store.api import JournalEntry
 
 
 class ListByDefault(TyperGroup):
@@ -60,23 +65,23 @@ def list_orders(
 
 @group.command("show")
 def show(intent_id: OrderArgument, name: NameOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Show one order: what is wanted, what the exchange has, and how that came about."""
+    """Show one order: what is wanted, what was tried, and what the exchange has."""
     state = remembered(name, settled=True)
     wanted = state.find(intent_id)
     found = document("Order", item(wanted)) | {
         "metadata": wanted.intent.metadata,
         "attempts": [_attempt_item(attempt) for attempt in wanted.attempts],
         "fills": [fill_item(fill) for fill in state.fills if fill.intent_id == wanted.intent.intent_id],
-        "timeline": [{"at_ns": at_ns, "what": what} for at_ns, what in _timeline(state, wanted)],
     }
     emit(found, output, lambda _: _story(state, wanted))
 
 
 @group.command("why")
 def why(intent_id: OrderArgument, name: NameOption = None, output: OutputOption = Output.TABLE) -> None:
-    """Say what state an order is in, what it waits for, and what happens next."""
+    """Say what state an order is in, how it came to be so, and what happens next."""
     state = remembered(name, settled=True)
     wanted = state.find(intent_id)
+    entries = journal(state.bot, wanted.intent.intent_id)
     decision = decide(wanted.intent, wanted.attempts, state.changed_ns, Policy())
     found = document(
         "OrderReason",
@@ -87,9 +92,10 @@ def why(intent_id: OrderArgument, name: NameOption = None, output: OutputOption 
             "condition": decision.status,
             "next": [{"action": action_name(action), "why": action.why} for action in decision.actions],
             "look_again_at_ns": decision.look_again_at,
+            "journal": [msgspec.structs.asdict(entry) for entry in entries],
         },
     )
-    emit(found, output, lambda _: _reason(state, wanted, decision))
+    emit(found, output, lambda _: _reason(state, wanted, decision, entries))
 
 
 def _table(state: Remembered, listed: list[Wanted]) -> str:
@@ -141,41 +147,23 @@ def _story(state: Remembered, wanted: Wanted) -> str:
         f"want     {terms(order)}  {' '.join(rules)}",
         f"have     {standing(wanted)}; {canonical(wanted.filled)} of {canonical(order.quantity)} filled",
         f"because  {', '.join(because) or '-'}",
-        f"events   {timestamp(intent.created_ns)[:10]}",
     ]
-    return "\n".join(lines + [f"  {timestamp(at)[11:23]}  {what}" for at, what in _timeline(state, wanted)])
+    lines += [f"tried    {_tried(attempt)}" for attempt in wanted.attempts]
+    return "\n".join(
+        lines + [f"filled   {_traded(fill)}" for fill in state.fills if fill.intent_id == intent.intent_id]
+    )
 
 
-def _timeline(state: Remembered, wanted: Wanted) -> list[tuple[int, str]]:
-    """What the rows tell of the order's life, oldest first; rows keep the last of repeated events only."""
-    intent = wanted.intent
-    told = [(intent.created_ns, "wanted")]
-    for attempt in wanted.attempts:
-        told += _attempt_events(attempt)
-    for fill in state.fills:
-        if fill.intent_id == intent.intent_id:
-            kind = "maker" if fill.is_maker else "taker"
-            traded = f"{canonical(fill.qty)} @ {canonical(fill.price)}"
-            fee = f"fee {canonical(fill.fee)} {fill.fee_asset}"
-            told.append((fill.exchange_ns, f"filled {traded}, {kind}, {fee} (trade {fill.trade_id})"))
-    if intent.phase.is_terminal:
-        told.append((intent.updated_ns, f"{intent.phase}" + (f": {intent.reason}" if intent.reason else "")))
-    return sorted(told, key=lambda event: event[0])
-
-
-def _attempt_events(attempt: OrderState) -> list[tuple[int, str]]:
-    name = f"attempt {attempt.attempt}"
+def _tried(attempt: OrderState) -> str:
     seen = f"{attempt.state}, {attempt.status.name}, filled {canonical(attempt.filled)}"
-    events = [
-        (
-            attempt.prepared_ns,
-            f"{name} written, then sent: {terms(attempt.order)} as {attempt.client_order_id}",
-        ),
-        (attempt.lookup_sent_ns, f"{name} looked up"),
-        (attempt.cancel_sent_ns, f"{name} asked to be cancelled"),
-        (attempt.last_sync_at, f"{name} seen by the exchange: {seen}"),
-    ]
-    return [event for event in events if event[0]]
+    placed = f"{attempt.attempt}: {timestamp(attempt.prepared_ns)[11:23]}  {terms(attempt.order)}"
+    return f"{placed}  {seen}  as {attempt.client_order_id}"
+
+
+def _traded(fill: Fill) -> str:
+    kind = "maker" if fill.is_maker else "taker"
+    traded = f"{timestamp(fill.exchange_ns)[11:23]}  {canonical(fill.qty)} @ {canonical(fill.price)}"
+    return f"{traded}, {kind}, fee {canonical(fill.fee)} {fill.fee_asset} (trade {fill.trade_id})"
 
 
 # What each state of an attempt means, in words.
@@ -195,7 +183,7 @@ def _meaning(wanted: Wanted) -> str:
     return "nothing of it is on the exchange"
 
 
-def _reason(state: Remembered, wanted: Wanted, decision: Decision) -> str:
+def _reason(state: Remembered, wanted: Wanted, decision: Decision, entries: Sequence[JournalEntry]) -> str:
     lines = [_heading(wanted), f"is       {_meaning(wanted)}", f"stands   {decision.status}"]
     if wanted.open is not None and wanted.open.reason:
         lines.append(f"because  {wanted.open.reason}")
@@ -204,7 +192,14 @@ def _reason(state: Remembered, wanted: Wanted, decision: Decision) -> str:
         lines.append("next     nothing, unless something happens")
     if decision.look_again_at is not None:
         lines.append(f"again    at {timestamp(decision.look_again_at)}, {_from_now(state, decision)}")
-    return "\n".join(lines)
+    if entries:
+        lines.append(f"journal  {timestamp(entries[0].at_ns)[:10]}")
+    return "\n".join([*lines, *map(_happened, entries)])
+
+
+def _happened(entry: JournalEntry) -> str:
+    number = f"{entry.attempt}" if entry.attempt else " "
+    return f"  {timestamp(entry.at_ns)[11:23]}  {number}  {entry.what:<12} {entry.detail}".rstrip()
 
 
 def _from_now(state: Remembered, decision: Decision) -> str:

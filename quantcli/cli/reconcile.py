@@ -11,16 +11,21 @@ import typer
 from quantcli.cli.drift import Wanted
 from quantcli.cli.output import Output, OutputOption, columns, emit, envelope
 from quantcli.cli.state import NameOption, Remembered, remembered
-from quantcli.kernel.reconcile import (
+from quantcli.kernel.actions import (
     Action,
+    AmendAttempt,
+    Bury,
     CancelAttempt,
+    Confirm,
     Doubt,
     LookUp,
     PlaceAttempt,
-    Policy,
+    Resend,
     Settle,
-    decide,
+    TakeStock,
 )
+from quantcli.kernel.policy import Policy
+from quantcli.kernel.reconcile import decide
 from quantcli.model.order import ReconciliationStatus
 
 DRIFT_FOUND = 6
@@ -30,7 +35,12 @@ _NAMES: dict[type[Action], str] = {
     PlaceAttempt: "place",
     CancelAttempt: "cancel",
     LookUp: "lookup",
+    Resend: "resend",
+    AmendAttempt: "amend",
+    Confirm: "confirm",
+    TakeStock: "survey",
     Doubt: "doubt",
+    Bury: "bury",
     Settle: "settle",
 }
 _MARKS = {"place": "+", "cancel": "x", "settle": "=", "wait": "~"}

@@ -18,7 +18,7 @@ from quantcli.clock import WallClock
 from quantcli.config import Project, find_project
 from quantcli.errors import NotFoundError, UsageError
 from quantcli.model.order import OrderState
-from quantcli.store.api import Loaded
+from quantcli.store.api import JournalEntry, Loaded
 from quantcli.store.sqlite import open_readonly
 
 NameOption = Annotated[
@@ -99,6 +99,16 @@ def remembered(name: str | None, settled: bool = False) -> Remembered:
     project = find_project()
     bot = choose(project, name)
     return asyncio.run(_read(bot, project.database(bot), settled))
+
+
+def journal(bot: str, intent_id: str) -> list[JournalEntry]:
+    """What happened to one wish of a bot, oldest first; raises as `remembered` does."""
+    return asyncio.run(_read_journal(find_project().database(bot), intent_id))
+
+
+async def _read_journal(path: Path, intent_id: str) -> list[JournalEntry]:
+    async with open_readonly(path) as store:
+        return await store.journal(intent_id)
 
 
 def choose(project: Project, name: str | None) -> str:

@@ -3,24 +3,43 @@
     place, modify, cancel      the gate first, then durable, then sent; an intent id comes back at once
     get_…                      intents and attempts by our own account, positions by the books
     subscribe_events           every step in an order's life, synchronously, after it is durable
-    observe, run_due           for the shells that bring reports and pass time
+    halt, adopt_order, …       an operator's words
+    observe, run_due, …        for the shells that bring reports and prices, and pass time
 
 An order gets in only as `ports.Approved`; what the gate refuses leaves nothing behind.  What the exchange
 answers is no exception here: it arrives as an `OrderEvent`.  `stop` leaves orders where they are.
 """
 
 from collections.abc import Callable, Collection, Mapping
+from decimal import Decimal
 
 import msgspec
 from msgspec.structs import replace
 
-from quantcli.clock import Clock
-from quantcli.errors import NotFoundError, SafetyError
+from quantcli.clock import NS_PER_S, Clock
+from quantcli.errors import NotFoundError, SafetyError, ValidationError
 from quantcli.kernel.core import Core
 from quantcli.kernel.execution import Metrics
-from quantcli.kernel.reconcile import Policy
+from quantcli.kernel.groups import leg_names
+from quantcli.kernel.policy import Policy
 from quantcli.kernel.shell import ReconciliationEngine, ReconciliationMetrics
-from quantcli.kernel.steps import Admit, AdmitGroup, CancelIntents, Modify, Observed, Tick
+from quantcli.kernel.steps import (
+    AcceptDrift,
+    Admit,
+    AdmitGroup,
+    Adopt,
+    CancelIntents,
+    ClockBound,
+    Halt,
+    Halted,
+    Modify,
+    Observed,
+    Quoted,
+    Resync,
+    Tick,
+    Trust,
+    Verdict,
+)
 from quantcli.model.account import AccountState, Position
 from quantcli.model.event import OrderEvent, OrderEventKind
 from quantcli.model.instrument import AssetMetadata, SymbolMetadata
@@ -44,11 +63,16 @@ OnOrder = Callable[[OrderEvent], None]
 
 class Health(msgspec.Struct, frozen=True):
     """Whether orders can be placed, what stopped the kernel if not, and how many open intents are in which
-    condition (only those that occur)."""
+    condition (only those that occur).
+
+    `findings` are what an operator should look at: why nothing is placed, contracts broken, positions that
+    differ, positions unguarded.
+    """
 
     ok: bool
     failure: str
     conditions: dict[ReconciliationStatus, int]
+    findings: tuple[str, ...] = ()
 
 
 class ExchangeKernel:
@@ -78,18 +102,20 @@ class ExchangeKernel:
 
     # Lifecycle.
 
-    async def start(self) -> None:
+    async def start(self, symbols: Collection[str] = (), halted: Halted = Halted.NOT) -> None:
         """Go on from what the store holds; whoever made the store has opened it, and closes it.
 
-        A kernel that was stopped may be started again; raises `SafetyError` while it is running.
+        `symbols` are markets about to be traded, `halted` says what the kill switch stands at.  A kernel that
+        was stopped may be started again; raises `SafetyError` while it is running.
         """
         if self._engine is not None and self._engine.get_metrics().running:
             raise SafetyError("the kernel is running already", todo="stop it first")
-        self._core = Core(await _own_identity(self._store), self._policy)
+        identity = await _own_identity(self._store, self._clock.now_ns())
+        self._core = Core(identity, self._policy, self._instruments)
         self._engine = ReconciliationEngine(
             self._store, self._gateway, self._clock, self._core, self._publish
         )
-        await self._engine.start()
+        await self._engine.start(tuple(symbols), halted)
 
     async def stop(self) -> None:
         """Finish what is under way; no order is cancelled."""
@@ -102,33 +128,61 @@ class ExchangeKernel:
         conditions = {status: count for status, count in self._core.view.conditions().items() if count}
         failure = self._engine.failure
         running = self._engine.get_metrics().running
-        return Health(running, str(failure) if failure else "" if running else "stopped", conditions)
+        why_not = str(failure) if failure else "" if running else "stopped"
+        return Health(running, why_not, conditions, tuple(self._core.findings()))
 
     # Commands.
 
-    async def place_order(self, order: StandardOrder, metadata: Mapping[str, str]) -> str:
+    async def place_order(
+        self, order: StandardOrder, metadata: Mapping[str, str], request_id: str = ""
+    ) -> str:
         """Admit an order and return its intent id once the placement is durable and handed over.
 
-        Raises `ValidationError` or `RiskRefused`.
+        Asked again under the same `request_id`, it answers with the intent there is.  Raises `RiskRefused`,
+        and `ValidationError`, also where that intent is another order.
         """
         engine, core = self._running, self._open_core
-        await engine.caught_up()  # a fill that is being committed is neither working nor in the books
+        await engine.fills_told()  # one that is being committed is neither working nor in the books
+        if request_id and (known := await self._requested(request_id)) is not None:
+            return _same(known, order, request_id)
         approved = self._gate.admit(order, metadata)
         intent_id = core.new_intent_id()
-        await engine.apply(Admit(approved, intent_id))
+        await engine.apply(Admit(approved, intent_id, request_id))
         return intent_id
 
-    async def place_order_group(self, group: StandardOrderGroup, metadata: Mapping[str, str]) -> list[str]:
-        """Admit orders that share one quantity (`kernel.groups`), all or none; ids in order of the orders."""
+    async def place_order_group(
+        self, group: StandardOrderGroup, metadata: Mapping[str, str], request_id: str = ""
+    ) -> list[str]:
+        """Admit orders that bear on each other (`kernel.groups`), all or none.
+
+        Returns their intent ids: the entry's, if there is one, then those of the orders.  `request_id` and
+        errors as in `place_order`.
+        """
         engine, core = self._running, self._open_core
-        await engine.caught_up()
+        await engine.fills_told()
+        orders = group.orders if group.entry is None else (group.entry, *group.orders)
+        names = [f"{request_id}/{number}" if request_id else "" for number in range(len(orders))]
+        if request_id and await self._requested(names[0]) is not None:
+            known = [await self._requested(name) for name in names]
+            return [_same(k, o, request_id) for k, o in zip(known, orders, strict=True)]
         approved = tuple(
-            self._gate.admit(order, metadata, beside=group.orders[:number])
-            for number, order in enumerate(group.orders)
+            self._gate.admit(
+                order,
+                {**metadata, "leg": leg},
+                beside=group.orders[:number] if group.entry is None else (),
+                closes=None if order is group.entry else group.entry,
+            )
+            for number, (order, leg) in enumerate(zip(orders, leg_names(group), strict=True))
         )
         intent_ids = tuple(core.new_intent_id() for _ in approved)
-        await engine.apply(AdmitGroup(approved, intent_ids, group.mode))
+        has_entry = group.entry is not None
+        await engine.apply(AdmitGroup(approved, intent_ids, group.mode, has_entry, group.trail, request_id))
         return list(intent_ids)
+
+    async def _requested(self, request_id: str) -> OrderIntent | None:
+        """The intent that was asked for under an id."""
+        entry = self._open_core.view.find_request(request_id)
+        return entry.intent if entry else await self._store.intents.get_intent_by_request(request_id)
 
     async def modify_order(self, intent_id: str, new_order: StandardOrder) -> None:
         """Give an open intent new terms; `quantity` is the new total, what is filled already included.
@@ -137,8 +191,9 @@ class ExchangeKernel:
         for one that was modified some 230 times: placements of an intent are numbered up to 255.
         """
         intent = await self.get_order_intent(intent_id)
-        await self._running.caught_up()
-        approved = self._gate.admit(new_order, intent.metadata, replaces=intent_id)
+        await self._running.fills_told()
+        closes = self._open_core.view.entry_of(intent)
+        approved = self._gate.admit(new_order, intent.metadata, replaces=intent_id, closes=closes)
         await self._running.apply(Modify(intent_id, approved))
 
     async def cancel_order(self, intent_id: str, reason: str = "cancelled") -> None:
@@ -257,11 +312,64 @@ class ExchangeKernel:
         """How often each invariant was checked; a violation stops the kernel."""
         return dict(self._open_core.checks)
 
-    # For the shells that pass time.
+    # An operator's words.
+
+    async def halt(self, level: Halted, reason: str) -> None:
+        """Let the kill switch act, or (`NOT`) release it; the caller has set the flag that outlives us."""
+        await self._running.apply(Halt(level, reason))
+
+    async def adopt_order(self, exchange_order_id: str, metadata: Mapping[str, str]) -> str:
+        """Take over an order on the exchange that is not ours; returns its intent id.
+
+        Raises `ValidationError` if the exchange lists no such order.
+        """
+        intent_id = self._open_core.new_intent_id()
+        await self._running.apply(Adopt(exchange_order_id, intent_id, dict(metadata)))
+        return intent_id
+
+    async def cancel_everything(self) -> list[OrderState]:
+        """In an emergency, also after the kernel has failed: ask to cancel every order that may be there.
+
+        Returns those orders.  Needs no store; nothing more is accepted afterwards.
+        """
+        return await self._running.cancel_everything()
+
+    async def declare_dead(self, client_order_id: str, reason: str) -> None:
+        """Say of an order in doubt that it never existed; should it be there after all, it is adopted.
+
+        Raises `ValidationError` if it is not in doubt.
+        """
+        await self._running.apply(Verdict(client_order_id, reason))
+
+    async def accept_drift(self, symbol_id: str, reason: str) -> None:
+        """Reckon with a difference of positions from now on; raises `ValidationError` if there is none."""
+        await self._running.apply(AcceptDrift(symbol_id, reason))
+
+    async def trust(self) -> None:
+        """Go on after what was found on the exchange (`Health.findings`) has been looked at."""
+        await self._running.apply(Trust())
+
+    # For the shells that bring reports and pass time.
 
     async def observe(self, report: Report) -> None:
         """Fold a report of the gateway."""
         await self._running.apply(Observed(report))
+
+    def follows(self, symbol_id: str) -> bool:
+        """Whether a group of this market is to be told its prices (`quote`)."""
+        return self._open_core.follows(symbol_id)
+
+    async def quote(self, symbol_id: str, bid: Decimal, ask: Decimal) -> None:
+        """Tell the best prices of a market that a group follows."""
+        await self._running.apply(Quoted(symbol_id, bid, ask))
+
+    async def resync(self, reason: str) -> None:
+        """Something may have been missed: ask the exchange again before anything is placed."""
+        await self._running.apply(Resync(reason))
+
+    async def bound_clock(self, error_ns: int) -> None:
+        """Say how far our clock may be off the exchange's, beyond the offset the gateway reckons with."""
+        await self._running.apply(ClockBound(error_ns))
 
     async def run_due(self) -> None:
         """Look at every intent that is due by now."""
@@ -288,10 +396,22 @@ class ExchangeKernel:
         return self._core
 
 
-async def _own_identity(store: Store) -> Identity:
+async def _own_identity(store: Store, now_ns: int) -> Identity:
     """The store's identity in an epoch that no start had before: ids never return, though a store may be
-    opened once and see many starts."""
+    opened once and see many starts, and though a copy of it from before some of them may be restored:
+    hence no epoch lies before the present second."""
     identity = store.identity
-    epoch = max(identity.epoch, int(await store.get_meta(_EPOCH_META) or 0) + 1)
+    epoch = max(identity.epoch, int(await store.get_meta(_EPOCH_META) or 0) + 1, now_ns // NS_PER_S)
     await store.set_meta(_EPOCH_META, str(epoch))
     return replace(identity, epoch=epoch)
+
+
+def _same(known: OrderIntent | None, order: StandardOrder, request_id: str) -> str:
+    """The id of an intent that was asked for again; an intent that changed since counts as it was wished."""
+    if known is None or (known.order != order and known.generation == 1):
+        raise ValidationError(
+            f"request {request_id} was another order",
+            why="a request id names one order for ever",
+            todo="use a new request id for a new order",
+        )
+    return known.intent_id

@@ -2,17 +2,22 @@
 
 Kept apart from the core so that there is one place where rows and sends meet: `take` is the only maker
 of a `Commit`.  Decides nothing.
+
+Words of the journal, beside the kinds of order events and the requests sent (`placed`, `resent`, `amending`,
+`cancelling`, `probing`): `wished`, `modified`, `withdrawn`, `held back`, `let go`, `refused`, `silent`,
+`denied`, `agreed`, `buried`, `reopened`, `imported`, `adopted`, `settled`, and of the kernel as a whole
+`started`, `halted`, `resync`, `drift`, `safe mode`, `trusted`.
 """
 
 from typing import Any
 
 from msgspec.structs import replace
 
-from quantcli.kernel.projection import Entry
+from quantcli.kernel.projection import Entry, MarketView, Projection
 from quantcli.kernel.steps import Commit, Notify, Send
 from quantcli.model.event import OrderEvent, OrderEventKind
-from quantcli.model.order import Fill, OrderIntent, OrderState, Request
-from quantcli.store.api import Row
+from quantcli.model.order import Correction, Fill, OrderGroup, OrderIntent, OrderState, Request
+from quantcli.store.api import JournalEntry, Remark, Row
 
 _Note = tuple[OrderEventKind, Entry, int, Fill | None, str]
 
@@ -20,11 +25,13 @@ _Note = tuple[OrderEventKind, Entry, int, Fill | None, str]
 class Draft:
     """Rows, requests and notes of the step at `now_ns`."""
 
-    __slots__ = ("_notes", "_requests", "_rows", "now_ns")
+    __slots__ = ("_journal", "_notes", "_requests", "_rows", "_view", "now_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, view: Projection) -> None:
         self.now_ns = 0
+        self._view = view
         self._rows: dict[Any, Row] = {}
+        self._journal: list[JournalEntry] = []
         self._requests: list[Send] = []
         self._notes: list[_Note] = []
 
@@ -38,13 +45,35 @@ class Draft:
         self._rows[intent.intent_id] = intent
 
     def put_state(self, entry: Entry, state: OrderState) -> None:
-        """Change an attempt, or add the next one's row."""
-        entry.attempts[state.attempt - 1] = state
+        """Change an attempt, or write a new one's row."""
+        self._view.update(entry, state)
         self._rows[state.client_order_id] = state
+
+    def put_group(self, group: OrderGroup) -> None:
+        """Change a group, or write a new one's row."""
+        self._rows["group", group.group_id] = group
+
+    def put_market(self, market: MarketView, **changes: Any) -> None:
+        """Change a market's row."""
+        market.row = replace(market.row, **changes)
+        self._rows[market.row.symbol] = market.row
 
     def add_fill(self, fill: Fill) -> None:
         """A new fill's row."""
         self._rows[fill.symbol, fill.trade_id] = fill
+
+    def add_correction(self, correction: Correction) -> None:
+        """A new correction's row."""
+        self._rows[correction.symbol, correction.cause, correction.cause_id] = correction
+
+    def remark(self, key: str, value: str) -> None:
+        """Remember, or with an empty value forget, a fact about the whole."""
+        self._rows["remark", key] = Remark(key, value)
+
+    def log(self, entry: Entry | None, attempt: int, what: str, detail: str = "") -> None:
+        """Write into the journal what happened to an entry and one of its attempts (0: none)."""
+        intent_id = entry.intent.intent_id if entry is not None else ""
+        self._journal.append(JournalEntry(self.now_ns, intent_id, attempt, what, detail))
 
     def send(self, request: Request) -> None:
         """Send a request once the rows are durable."""
@@ -65,15 +94,15 @@ class Draft:
 
         Requests come first.  Events show intents and attempts as the whole step leaves them.
         """
-        if not (self._rows or self._requests or self._notes):
+        if not (self._rows or self._requests or self._notes or self._journal):
             return []
         told = [Notify(self._event(*note)) for note in self._notes]
-        commit = Commit(tuple(self._rows.values()), (*self._requests, *told))
-        self._rows, self._requests, self._notes = {}, [], []
+        commit = Commit((*self._rows.values(), *self._journal), (*self._requests, *told))
+        self._rows, self._journal, self._requests, self._notes = {}, [], [], []
         return [commit]
 
     def _event(
         self, kind: OrderEventKind, entry: Entry, attempt: int, fill: Fill | None, why: str
     ) -> OrderEvent:
-        state = entry.attempts[attempt - 1] if attempt else None
+        state = entry.numbered(attempt) if attempt else None
         return OrderEvent(kind, self.now_ns, entry.intent, state, fill, why)

@@ -1,18 +1,21 @@
 """Commit, then send: the engine that runs the core against a store and a gateway.
 
 Every event is one step of the core, taken at once and without suspending; what the step wants is carried
-out in the order of the steps, one commit at a time, each before its requests and callbacks.  Where the
-store never suspends (in memory) neither does `apply`: no task, no turn of the event loop.  Where it does,
-the rest runs in a task of the engine's own, so that cancelling a caller tears nothing.
+out in the order of the steps, each commit before its requests and callbacks; commits that had to wait share
+the next transaction.  Where the store never suspends (in memory) neither does `apply`: no task, no turn of
+the event loop.  Where it does, the rest runs in a task of the engine's own, so that cancelling a caller
+tears nothing.
 
+A placement whose deadline passed while its commit waited is not sent, and the core is told, in a step.
 A commit that fails leaves the core ahead of the store, a step that fails leaves it half changed: from then
-on the engine refuses everything, with the reason, and only a restart from what is durable helps.  Knows no
-rules about orders.
+on the engine refuses everything, with the reason, and only a restart from what is durable helps.  But it
+still can `cancel_everything`: that needs no store.  Knows no rules about orders.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from contextlib import suppress
 from types import coroutine
 from typing import Any
 
@@ -21,9 +24,10 @@ import msgspec
 from quantcli.clock import NS_PER_MS, Clock
 from quantcli.errors import SafetyError, ValidationError
 from quantcli.kernel.core import Core
-from quantcli.kernel.steps import Boot, Commit, Event, Force, Send
+from quantcli.kernel.steps import Boot, Commit, Event, Force, Halted, Notify, Observed, Send
 from quantcli.model.event import OrderEvent
-from quantcli.model.order import ReconciliationStatus
+from quantcli.model.order import Amend, Asked, Cancel, OrderState, Place, PlaceList, Silence
+from quantcli.model.order import ReconciliationStatus as Status
 from quantcli.ports import Gateway
 from quantcli.store.api import Store
 
@@ -40,20 +44,28 @@ class ReconciliationMetrics(msgspec.Struct, frozen=True):
 
 
 class _Item:
-    """A commit to be carried out, and who waits for it."""
+    """A commit to be carried out, and who waits for it: whose it is, and those who wait for its fills."""
 
-    __slots__ = ("commit", "error", "is_done", "waiter")
+    __slots__ = ("commit", "error", "has_fill", "is_done", "is_nobodys", "told", "waiter")
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, is_nobodys: bool = False) -> None:
         self.commit = commit
+        self.is_nobodys = is_nobodys
+        self.has_fill = any(isinstance(effect, Notify) and effect.event.fill for effect in commit.then)
+        self.told: asyncio.Future[None] | None = None
         self.error: Exception | None = None
         self.is_done = False
         self.waiter: asyncio.Future[None] | None = None
 
     def finish(self, error: Exception | None) -> None:
         self.is_done, self.error = True, error
+        if self.told is not None:
+            self.told.set_result(None)
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
+        elif error is not None and (self.is_nobodys or self.waiter is not None):
+            context = {"message": "a step failed whose caller is not there any more", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
 
 class ReconciliationEngine:
@@ -64,18 +76,17 @@ class ReconciliationEngine:
     ) -> None:
         self.failure: Exception | None = None
         self._store, self._gateway, self._clock, self._core = store, gateway, clock, core
-        self._on_event = on_event
-        self._running = False
-        self._failed_commits = 0
+        self._on_event, self._running, self._failed_commits = on_event, False, 0
         self._outbox: deque[_Item] = deque()
-        self._drain_task: asyncio.Task[None] | None = None
+        self._untold: deque[_Item] = deque()  # what of it has fills
+        self._drain_task: asyncio.Future[None] | None = None
         self._is_draining = False
 
-    async def start(self) -> None:
-        """Go on from what the store holds: doubt what was not answered, look up what is open."""
+    async def start(self, symbols: tuple[str, ...] = (), halted: Halted = Halted.NOT) -> None:
+        """Go on from what the store holds: doubt what was not answered, look up what is open (`Boot`)."""
         loaded = await self._store.load()
         self._running = True
-        await self.apply(Boot(loaded.intents, loaded.states, loaded.fills))
+        await self.apply(Boot(loaded, symbols, halted))
 
     async def stop(self) -> None:
         """Finish what is under way; orders on the exchange stay."""
@@ -83,9 +94,17 @@ class ReconciliationEngine:
         await self.caught_up()
 
     async def caught_up(self) -> None:
-        """Wait until every step is carried out: until then subscribers know of fewer fills than the core."""
+        """Wait until every step is carried out."""
         while self._drain_task is not None:
-            await asyncio.shield(self._drain_task)
+            await asyncio.wait((self._drain_task,))
+
+    async def fills_told(self) -> None:
+        """Wait until subscribers know of every fill that the core knows of."""
+        while self._untold:
+            item = self._untold[-1]
+            if item.told is None:
+                item.told = asyncio.get_running_loop().create_future()
+            await asyncio.wait((item.told,))
 
     async def reconcile_intent(self, intent_id: str) -> None:
         """Look one intent's open order up now."""
@@ -94,6 +113,22 @@ class ReconciliationEngine:
     async def reconcile_all(self) -> None:
         """Look every open order up now."""
         await self.apply(Force())
+
+    async def cancel_everything(self) -> list[OrderState]:
+        """In an emergency: ask to cancel every order that may be there, at once and past the store.
+
+        Works after a failure and beside a commit that hangs; nothing more is accepted or placed, and the next
+        start finds out what became of the orders that are returned.  A placement on its way may arrive after
+        its cancellation: ask again once the last `deadline_ns` has passed.
+        """
+        self._fail(SafetyError("every order was cancelled in an emergency"))
+        now_ns, entries = self._clock.now_ns(), self._core.view.open.values()
+        doomed = [state for entry in entries for state in entry.open_attempts]
+        cancels = [Send(Cancel(state.client_order_id, state.order.symbol, now_ns)) for state in doomed]
+        failed = self._release(_Item(Commit((), tuple(cancels))))
+        if failed is not None:
+            raise failed
+        return doomed
 
     def get_metrics(self) -> ReconciliationMetrics:
         """Figures of this moment."""
@@ -104,37 +139,44 @@ class ReconciliationEngine:
         return ReconciliationMetrics(
             running=self._running and self.failure is None,
             reconciliation_lag_ms=max(core.metrics.lag_ns, overdue_ns) / NS_PER_MS,
-            pending_reconciliations=sum(conditions.values()) - conditions[ReconciliationStatus.IN_SYNC],
+            pending_reconciliations=sum(conditions.values()) - conditions[Status.IN_SYNC],
             error_count=core.metrics.errors + self._failed_commits,
             retry_count=core.metrics.retries,
         )
 
     async def apply(self, event: Event) -> None:
-        """Take one step and carry it out.
+        """Take one step and return when its commit is durable, its requests are handed over and its callbacks
+        have run.
 
-        Returns when the commit is durable, its requests are handed over and its callbacks have run.  Raises
-        what the step or the commit raised, `SafetyError` once the engine has failed, and after everything
-        is done what a callback raised.
+        Raises what step or commit or, when all is done, a callback raised; `SafetyError` after a failure.
         """
         if not self._running or self.failure is not None:
             raise self._refusal()
+        items = self._step(event)
+        if items and not self._is_draining:
+            self._begin_draining()
+        failed = None
+        for item in items:
+            if not item.is_done:
+                item.waiter = asyncio.get_running_loop().create_future()
+                await item.waiter
+            failed = failed or item.error
+        if failed is not None:
+            raise failed
+
+    def _step(self, event: Event, is_nobodys: bool = False) -> list[_Item]:
+        """Take a step; its commits queue up behind those of every earlier one."""
         try:
             commits = self._core.step(self._clock.now_ns(), event)
         except ValidationError:
             raise  # refused: the core is as it was
-        except Exception as error:
-            self.failure = error  # the step may be half done: its commit must never be taken
+        except BaseException as error:
+            self._fail(error)  # the step may be half done: its commit must never be taken
             raise
-        for commit in commits:
-            item = _Item(commit)
-            self._outbox.append(item)
-            if not self._is_draining:
-                self._begin_draining()
-            if not item.is_done:
-                item.waiter = asyncio.get_running_loop().create_future()
-                await item.waiter
-            if item.error is not None:
-                raise item.error
+        items = [_Item(commit, is_nobodys) for commit in commits]
+        self._outbox.extend(items)
+        self._untold.extend(item for item in items if item.has_fill)
+        return items
 
     def _begin_draining(self) -> None:
         self._is_draining = True
@@ -143,59 +185,94 @@ class ReconciliationEngine:
             waits_for = drain.send(None)
         except StopIteration:
             return  # nothing suspended: all is done
-        self._drain_task = asyncio.create_task(_resumed(drain, waits_for))
+        self._drain_task = asyncio.ensure_future(_rest_of(drain, waits_for))
+        self._drain_task.add_done_callback(lambda _: drain.close())  # if it was cancelled before it began
 
     async def _drain(self) -> None:
-        """Carry out what is in the outbox, in order, until it is empty."""
+        """Carry out what is in the outbox, in order, until it is empty; what waits shares one transaction."""
         try:
             while self._outbox:
-                item = self._outbox.popleft()
-                if self.failure is not None:
-                    item.finish(self._refusal())
-                    continue
-                try:
-                    if item.commit.rows:
-                        await self._store.commit(item.commit.rows)
-                except Exception as error:
-                    self.failure = error
-                    self._failed_commits += 1
-                    item.finish(error)
-                else:
-                    item.finish(self._release(item.commit))
+                batch = tuple(self._outbox)
+                error = await self._commit(batch)
+                for item in batch:
+                    error_of_item = error or self._release(item)
+                    self._leave()
+                    item.finish(error_of_item)
+        except BaseException as error:  # the task was cancelled: nobody knows whether the commit is durable
+            self._fail(error)
+            while self._outbox:
+                self._leave().finish(self._refusal())
+            raise
         finally:
             self._is_draining, self._drain_task = False, None
 
-    def _release(self, commit: Commit) -> Exception | None:
-        """Do what waited for the commit; a failing callback keeps nothing else from being done."""
-        failed = None
-        for effect in commit.then:
+    def _leave(self) -> _Item:
+        item = self._outbox.popleft()
+        if item.has_fill:
+            self._untold.popleft()
+        return item
+
+    async def _commit(self, batch: Sequence[_Item]) -> Exception | None:
+        if self.failure is not None:
+            return self._refusal()
+        rows = batch[0].commit.rows
+        if len(batch) > 1:
+            rows = tuple(row for item in batch for row in item.commit.rows)
+        if rows:
             try:
-                if isinstance(effect, Send):
-                    self._gateway.send(effect.request)
-                else:
+                await self._store.commit(rows)
+            except Exception as error:
+                self._failed_commits += 1
+                self._fail(error)
+                return error
+        return None
+
+    def _release(self, item: _Item) -> Exception | None:
+        """Do what waited for the commit; a failing callback keeps nothing else from being done."""
+        failed: Exception | None = None
+        for effect in item.commit.then:
+            try:
+                if isinstance(effect, Notify):
                     self._on_event(effect.event)
+                elif not isinstance(effect.request, (Place, PlaceList, Amend)):
+                    self._gateway.send(effect.request)
+                elif self.failure is None:  # since the commit was begun
+                    self._place(effect.request)
             except Exception as error:
                 failed = failed or error
         return failed
 
+    def _place(self, request: Place | PlaceList | Amend) -> None:
+        """Send a request, or take the steps that tell the core that it was too late."""
+        places = request.places if isinstance(request, PlaceList) else (request,)
+        if self._clock.now_ns() <= min([place.deadline_ns for place in places]):
+            self._gateway.send(request)
+        else:
+            for place in places:
+                self._step(Observed(_too_late(place)), is_nobodys=True)
+
+    def _fail(self, error: BaseException) -> None:
+        """Stop for good; the first cause stays."""
+        if self.failure is None:
+            self.failure = error if isinstance(error, Exception) else SafetyError(f"interrupted: {error!r}")
+
     def _refusal(self) -> SafetyError:
         if self.failure is None:
             return SafetyError("the kernel is not running", todo="start it first")
-        return SafetyError(
-            "the kernel has stopped and accepts nothing more",
-            why=str(self.failure),
-            todo="see to the cause, then start again: everything durable is still there",
-        )
+        what = "the kernel has stopped and accepts nothing more"
+        todo = "see to the cause, then start again: everything durable is still there"
+        return SafetyError(what, why=str(self.failure), todo=todo)
 
 
-async def _resumed(started: Coroutine[Any, Any, None], waits_for: Any) -> None:
-    """Go on, in a task, with a coroutine that was started by hand and suspended on `waits_for`."""
-    await _rest_of(started, waits_for)
+def _too_late(place: Place | Amend) -> Silence:
+    asked, number = (Asked.AMEND, place.number) if isinstance(place, Amend) else (Asked.PLACE, 0)
+    return Silence(place.client_order_id, asked, "too late to send", sent=False, number=number)
 
 
 @coroutine
 def _rest_of(started: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
-    try:
+    """Go on with a coroutine that was started by hand and suspended on `waits_for`."""
+    with suppress(StopIteration):
         while True:
             try:
                 sent = yield waits_for
@@ -203,5 +280,3 @@ def _rest_of(started: Coroutine[Any, Any, None], waits_for: Any) -> Generator[An
                 waits_for = started.throw(error)
             else:
                 waits_for = started.send(sent)
-    except StopIteration:
-        return

@@ -2,10 +2,11 @@
 
     StandardOrder   the terms of an order                     immutable
     OrderIntent     the durable wish: an order that should exist, and how far it has come
+    OrderGroup      wishes that bear on each other: one cancels the other, one begets the others
     OrderState      one attempt to make the exchange agree: one placement under one client order id
     Fill            one execution; never changed, never inferred
-    Request         what the kernel asks of an exchange       (place, cancel, look up)
-    Report          what comes back, silence included         (observation, refusal, silence, absence)
+    Request         what the kernel asks of an exchange       (place, amend, cancel, look up, survey)
+    Report          what comes back, silence included         (observation, refusal, silence, statement, …)
 
 Structs without behaviour; they refer to nothing that could refer back, so the garbage collector need not
 follow them.  Which state follows which report is `kernel.lifecycle`'s business.
@@ -70,8 +71,16 @@ _TERMINAL = frozenset(
 
 
 class OcoMode(StrEnum):
-    """What a fill of one order of a group does to the others (reliability: OCO with partial fills)."""
+    """How the orders of a group share one quantity.
 
+    NATIVE             the exchange links them itself (an order list)
+    ONE_LIVE           only one of them is on the exchange at a time: together they never overfill
+    REDUCE_ON_PARTIAL  all are there, and each fill makes the others smaller by as much
+    CANCEL_ON_FILL     all are there, and the first fill of any size cancels the others
+    """
+
+    NATIVE = "native"
+    ONE_LIVE = "one_live"
     REDUCE_ON_PARTIAL = "reduce_on_partial"
     CANCEL_ON_FILL = "cancel_on_fill"
 
@@ -92,7 +101,13 @@ class IntentPhase(StrEnum):
         """The wish is settled; nothing will be placed for it again."""
         return self in _SETTLED
 
+    @property
+    def is_wanted(self) -> bool:
+        """Neither settled nor being cancelled."""
+        return self in _WANTED
 
+
+_WANTED = frozenset({IntentPhase.PENDING, IntentPhase.ACTIVE})
 _SETTLED = frozenset({IntentPhase.SATISFIED, IntentPhase.CANCELED, IntentPhase.EXPIRED, IntentPhase.FAILED})
 
 
@@ -122,7 +137,9 @@ class ReconciliationStatus(StrEnum):
     AWAITING_VENUE = "AwaitingVenue"
     UNCERTAIN = "Uncertain"
     FILLS_PENDING = "FillsPending"
-    RISK_BLOCKED = "RiskBlocked"
+    HELD_BACK = "HeldBack"  # its group does not want it on the exchange now
+    SYNCING = "Syncing"  # the exchange's statement of this market has not been seen since the start
+    HALTED = "Halted"  # the kill switch, or what was found on the exchange, forbids new orders
     DRIFT = "Drift"
     NEEDS_OPERATOR = "NeedsOperator"
 
@@ -146,16 +163,44 @@ class StandardOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 class StandardOrderGroup(msgspec.Struct, frozen=True):
-    """Orders that share one quantity: one cancels, or shrinks, the others (OCO)."""
+    """Orders that share one quantity: one cancels, or shrinks, the others (OCO).
+
+    With an `entry` they are its exits (OTO; with a stop and a target, a bracket): held back until it
+    fills, and for as much as it has filled, whatever quantity they name.  With a `trail` the first order, a
+    stop, follows the market at this distance (quote currency) and never moves back.
+    """
 
     orders: tuple[StandardOrder, ...]
     mode: OcoMode = OcoMode.REDUCE_ON_PARTIAL
+    entry: StandardOrder | None = None
+    trail: Decimal | None = None
+
+
+class OrderGroup(msgspec.Struct, frozen=True):
+    """A group as it is remembered; members are intent ids.
+
+    `quantity` is shared by the `legs`; it is 0 in a group with an `entry`, whose fills count instead.
+    `best` is the best price seen since the entry first filled, for a stop that trails by `trail`.
+    `live_leg` is the one that ONE_LIVE wants on the exchange.
+    """
+
+    group_id: str
+    mode: OcoMode
+    quantity: Decimal
+    legs: tuple[str, ...]
+    entry: str = ""
+    trail: Decimal | None = None
+    best: Decimal | None = None
+    live_leg: str = ""
 
 
 class OrderIntent(msgspec.Struct, frozen=True, gc=False):
     """A durable wish.  `generation` counts its modifications; `reason` says why it ended or waits.
 
-    `metadata` is the caller's own (strategy, slot, …) and comes back with every event.
+    `metadata` is the caller's own (strategy, slot, …) and comes back with every event.  `request_id` is the
+    caller's too: asked again under the same one, the kernel answers with the intent that is there.  A
+    wish that is `held` lives, but its group wants it off the exchange for now; one that is `protective`
+    closes a position, and no halt short of flattening keeps it from doing so.
     """
 
     intent_id: str
@@ -167,15 +212,54 @@ class OrderIntent(msgspec.Struct, frozen=True, gc=False):
     generation: int = 1
     reason: str = ""
     updated_ns: int = 0
+    request_id: str = ""
+    held: bool = False
+    protective: bool = False
+
+
+class Evidence(msgspec.Struct, frozen=True, gc=False):
+    """What speaks for an order not being on the exchange; each time is ours, and 0 means: not yet.
+
+    `fenced_ns` (E1)   when its placement could no longer be executed
+    `probed_ns` (E2)   when the exchange, asked after that to cancel it, said that it knew no such order
+    `…_absent_ns` (E3) when the first and the last look-up were asked since, that did not find it
+    `…_agreed_ns` (E3) when the first and the last statement were asked since, in which every trade was
+                       known and the position was ours to the last unit
+    """
+
+    fenced_ns: int = 0
+    probed_ns: int = 0
+    first_absent_ns: int = 0
+    last_absent_ns: int = 0
+    first_agreed_ns: int = 0
+    last_agreed_ns: int = 0
+
+
+class Amendment(msgspec.Struct, frozen=True, gc=False):
+    """New terms for a working order, on their way: the `number`-th of this order, for `generation`.
+
+    `order.quantity` is the new total of this order, what it has filled included.  `refused` says why the
+    exchange would not have them; empty while that is open.
+    """
+
+    number: int
+    order: StandardOrder
+    generation: int
+    deadline_ns: int
+    refused: str = ""
 
 
 class OrderState(msgspec.Struct, frozen=True, gc=False):
     """One attempt to satisfy an intent: what was sent, and what is known to have become of it.
 
-    `order` holds the terms as sent.  `filled` is the exchange's cumulative quantity, `fills_qty` the
-    sum of the fills we hold: the gap between them is derived, never filled in by guessing.
+    `order` holds the terms as sent, or as the exchange has shown since that it amended them.  `filled` is
+    the exchange's cumulative quantity, `fills_qty` the sum of the fills we hold: the gap between them is
+    derived, never filled in by guessing.
     `venue_ns` is the exchange's time of the newest observation; `cancel_sent_ns` and `lookup_sent_ns`
     are when we last asked (0: never); `deadline_ns` is when the placement can no longer execute.
+    `terms_ns` is the exchange's time of the terms in `order` (0: as sent).  `sends` counts how often the
+    placement was sent, `amends` how many amendments were.  An attempt that was closed and came back is
+    `reopened`: its order is not wanted any more, and another may be open beside it.
     """
 
     intent_id: str
@@ -196,6 +280,12 @@ class OrderState(msgspec.Struct, frozen=True, gc=False):
     cancel_sent_ns: int = 0
     lookup_sent_ns: int = 0
     reason: str = ""
+    terms_ns: int = 0
+    sends: int = 1
+    amends: int = 0
+    reopened: bool = False
+    amendment: Amendment | None = None
+    evidence: Evidence | None = None
 
 
 class Fill(msgspec.Struct, frozen=True, gc=False):
@@ -246,7 +336,7 @@ class Order(msgspec.Struct, frozen=True):
     updated_ns: int
 
 
-# What the kernel asks of an exchange.
+# What the kernel asks of an exchange.  `asked_ns` is our clock; whoever answers repeats it.
 
 
 class Place(msgspec.Struct, frozen=True, gc=False):
@@ -257,11 +347,27 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     deadline_ns: int
 
 
+class PlaceList(msgspec.Struct, frozen=True):
+    """Place orders that the exchange itself links, all or none; answered order by order."""
+
+    places: tuple[Place, ...]
+
+
+class Amend(msgspec.Struct, frozen=True, gc=False):
+    """Give a working order the price and total quantity of `order`; worthless after `deadline_ns`."""
+
+    client_order_id: str
+    order: StandardOrder
+    number: int
+    deadline_ns: int
+
+
 class Cancel(msgspec.Struct, frozen=True, gc=False):
     """Cancel by client order id."""
 
     client_order_id: str
     symbol: str
+    asked_ns: int = 0
 
 
 class Lookup(msgspec.Struct, frozen=True, gc=False):
@@ -269,15 +375,51 @@ class Lookup(msgspec.Struct, frozen=True, gc=False):
 
     client_order_id: str
     symbol: str
+    asked_ns: int = 0
 
 
-Request = Place | Cancel | Lookup
+class Survey(msgspec.Struct, frozen=True, gc=False):
+    """Ask for everything about one market: open orders, trades since `since_ns`, position."""
+
+    symbol: str
+    since_ns: int
+    asked_ns: int
+
+
+Request = Place | PlaceList | Amend | Cancel | Lookup | Survey
 
 # What comes back.
 
 
+class Asked(StrEnum):
+    """Which request an answer is to."""
+
+    PLACE = "place"
+    AMEND = "amend"
+    CANCEL = "cancel"
+    LOOKUP = "lookup"
+
+
+class Refused(StrEnum):
+    """What a refusal means; each exchange's codes are told apart in its manifest.
+
+    FINAL          this request will never be accepted
+    BUSY           not accepted, but may be if asked again later (overload, order rate, a deadline passed)
+    EXISTS         a placement: an order of this client order id is there
+    UNKNOWN_ORDER  a cancel or an amendment: no such open order, ended or never been
+    """
+
+    FINAL = "final"
+    BUSY = "busy"
+    EXISTS = "exists"
+    UNKNOWN_ORDER = "unknown_order"
+
+
 class Observation(msgspec.Struct, frozen=True, gc=False):
-    """The exchange showed the order: its status, cumulative filled quantity, and perhaps fills."""
+    """The exchange showed the order: its status, cumulative filled quantity, and perhaps fills.
+
+    `order` has the terms in force at `venue_ns`, if they were shown.
+    """
 
     client_order_id: str
     exchange_order_id: str
@@ -286,15 +428,22 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     venue_ns: int
     fills: tuple[Fill, ...] = ()
     reason: str = ""
+    order: StandardOrder | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """The exchange definitively refused this very request; `request` is "place" or "cancel"."""
+    """The exchange definitively refused this very request.
+
+    `request` is an `Asked`, `number` that of an amendment.
+    """
 
     client_order_id: str
     request: str
     code: int | str
     message: str
+    kind: Refused = Refused.FINAL
+    asked_ns: int = 0
+    number: int = 0
 
 
 class Silence(msgspec.Struct, frozen=True, gc=False):
@@ -305,6 +454,7 @@ class Silence(msgspec.Struct, frozen=True, gc=False):
     request: str
     reason: str
     sent: bool = True
+    number: int = 0
 
 
 class Absence(msgspec.Struct, frozen=True, gc=False):
@@ -312,6 +462,38 @@ class Absence(msgspec.Struct, frozen=True, gc=False):
 
     client_order_id: str
     venue_ns: int
+    asked_ns: int = 0
 
 
-Report = Observation | Refusal | Silence | Absence
+class Statement(msgspec.Struct, frozen=True):
+    """The exchange's account of one market, asked for at `asked_ns`.
+
+    `orders` are all open orders of the account, `fills` all trades since `since_ns`, whoever's they are;
+    trades of orders whose client order id the exchange does not repeat have an empty one.  `position` is
+    signed, in base units: of a spot market the whole balance of the base asset, locked parts included;
+    `None` where the exchange does not say.
+    """
+
+    symbol: str
+    asked_ns: int
+    since_ns: int
+    venue_ns: int
+    orders: tuple[Order, ...]
+    fills: tuple[Fill, ...]
+    position: Decimal | None
+
+
+class Correction(msgspec.Struct, frozen=True, gc=False):
+    """The position moved by `delta` (base units) without a trade: a bust, a transfer, funding in kind.
+
+    Identity: (`symbol`, `cause`, `cause_id`).
+    """
+
+    symbol: str
+    cause: str
+    cause_id: str
+    delta: Decimal
+    venue_ns: int
+
+
+Report = Observation | Refusal | Silence | Absence | Statement | Correction

@@ -91,11 +91,12 @@ def _adds_up(state: OrderState, fills: Decimal) -> bool:
 
 
 def _is_kept(intent: OrderIntent, fills: Decimal) -> bool:
-    """A satisfied wish has got what it asked for; no more either, if it never asked for more or less."""
+    """A satisfied wish has got what it asked for, but for dust, and no more if it never asked for less."""
     wanted = intent.order.quantity
     if intent.generation == 1 and fills > wanted:
         return False
-    return intent.phase is not IntentPhase.SATISFIED or fills >= wanted
+    is_dust = intent.reason.startswith("dust")
+    return intent.phase is not IntentPhase.SATISFIED or fills >= wanted or is_dust
 
 
 def _money(

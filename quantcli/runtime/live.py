@@ -23,7 +23,8 @@ from quantcli.model.market import EVENT_TYPES, AggTrade, Bar, BookUpdate, Market
 from quantcli.model.order import Report
 from quantcli.runtime.view import LiveView
 from quantcli.simulation.exchange import SimulatedExchange
-from quantcli.trading.engine import Engine
+from quantcli.trading.engine import Engine, tell_quote
+from quantcli.trading.market import Reads
 
 _CHANNEL_OF = {kind: channel for channel, kind in EVENT_TYPES.items()}
 _HOOK_OF: dict[type, str] = {
@@ -101,11 +102,12 @@ class Feed:
 
 
 class _Trading(Protocol):
-    """Who hears of reports, and of moments due."""
+    """Who hears of reports, of moments due, and of prices that orders follow."""
 
     def next_due(self) -> int | None: ...
     async def due(self) -> None: ...
     async def take(self, reports: Iterable[Report]) -> None: ...
+    async def quote(self, quote: Ticker) -> None: ...
 
 
 class _Closing:
@@ -115,6 +117,10 @@ class _Closing:
         self.next_due = kernel.next_due
         self.due = kernel.run_due
         self._observe = kernel.observe
+        self._kernel = kernel
+
+    async def quote(self, quote: Ticker) -> None:
+        await tell_quote(self._kernel, quote)
 
     async def take(self, reports: Iterable[Report]) -> None:
         for report in reports:
@@ -198,6 +204,8 @@ class Live:
         if self._trading is self._engine:
             self.events += 1
             await self._show(event, changed)
+        if isinstance(event, Ticker) and changed & Reads.PRICE and self._engine.kernel.follows(event.symbol):
+            await self._trading.quote(event)
         if reports := self._exchange.on_event(event):
             await self._trading.take(reports)
 

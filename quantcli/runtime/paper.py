@@ -19,6 +19,7 @@ from quantcli.clock import VirtualClock
 from quantcli.config import parse_money
 from quantcli.errors import NotFoundError, SafetyError
 from quantcli.kernel.api import ExchangeKernel
+from quantcli.kernel.steps import Halted
 from quantcli.model.batch import Chunk, events
 from quantcli.model.event import Event
 from quantcli.model.instrument import canonical
@@ -106,11 +107,12 @@ class Paper:
         clock = VirtualClock(max(stopped_ns, job.recording.from_ns))
         feed = Feed(merged_events(job.recording.chunks(symbols=list(job.markets))))
         view = LiveView(clock.now_ns)
-        desk = self._desk(job, store, clock, view, rows)
+        halt = HaltFlag(self._session.halt_flag)
+        desk = self._desk(job, store, halt, clock, view, rows)
         _catch_up(feed, stopped_ns, desk, view)
         _adopt(rows, desk)
         live = Live(desk.engine, desk.exchange, clock, view, *_sources(job))
-        await desk.kernel.start()
+        await desk.kernel.start(job.markets, Halted(halt.level))
         try:
             await _forget_unconfirmed(rows, desk.kernel)
             failure = await self._run(live, desk, feed, clock)
@@ -120,10 +122,17 @@ class Paper:
         left = tuple(desk.kernel.working())
         return Outcome(live.events, desk.portfolio.equity(), job.assumptions.currency, left, failure)
 
-    def _desk(self, job: Job, store: SQLiteStore, clock: VirtualClock, view: LiveView, rows: Loaded) -> Desk:
+    def _desk(
+        self,
+        job: Job,
+        store: SQLiteStore,
+        halt: HaltFlag,
+        clock: VirtualClock,
+        view: LiveView,
+        rows: Loaded,
+    ) -> Desk:
         strategy = job.strategy()
         strategy.apply_params(job.params)
-        halt = HaltFlag(self._session.halt_flag)
         desk = build_desk(
             job.recording.exchange,
             strategy,
@@ -250,11 +259,11 @@ async def _forget_unconfirmed(rows: Loaded, kernel: ExchangeKernel) -> None:
 
 
 async def _withdraw_kept(kernel: ExchangeKernel) -> None:
-    """Cancel every order that a slot keeps, without asking the strategy."""
+    """Cancel every order that a slot keeps, without asking the strategy; what guards a position stays."""
     for item in kernel.working():
         try:
             intent = await kernel.get_order_intent(item.intent_id)
-            if "slot" in intent.metadata:
+            if "slot" in intent.metadata and not intent.protective:
                 await kernel.cancel_order(item.intent_id, "its strategy failed")
         except NotFoundError:
             continue  # settled in the meantime

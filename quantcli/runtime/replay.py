@@ -1,9 +1,9 @@
 """Passing time by jumping: a recording runs through strategy, kernel and imagined exchange.
 
 Between two stops nothing runs but the strategy's hooks.  A stop is a row at which a resting order may
-trade, or a moment at which something is due; both are found ahead, in columns.  At one instant the
-order is: hooks of the row, what they wished, the exchange acting on the row, its reports; then
-whatever is due.
+trade, a quote that orders follow, or a moment at which something is due; all are found ahead, in columns.
+At one instant the order is: hooks of the row, what they wished, the orders that follow its quote, the
+exchange acting on the row, its reports; then whatever is due.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from quantcli.clock import VirtualClock
 from quantcli.model.batch import Chunk, Columns, Ints
 from quantcli.model.market import Channel
+from quantcli.runtime.following import FollowedQuotes
 from quantcli.runtime.hooks import HookRunner
 from quantcli.runtime.sampling import Sampler
 from quantcli.runtime.view import ReplayView
@@ -38,6 +39,7 @@ class Replay:
         self._on_chunk = on_chunk
         self._hooks = HookRunner(engine, view, clock)
         self._bars = BarFeed(engine)
+        self._quotes = FollowedQuotes(engine.markets, engine.kernel.follows)
 
     async def run(self, chunks: Iterable[Chunk]) -> None:
         """Replay every chunk; the engine has been started at the time of the first row."""
@@ -51,6 +53,7 @@ class Replay:
         self._view.load(chunk)
         self._hooks.load(chunk)
         self._bars.load(chunk)
+        self._quotes.load(chunk)
         await self._pass_rows(chunk.local_ns)
         self._stand(len(chunk) - 1, int(chunk.local_ns[-1]))
         self._bars.feed(self._clock.now_ns())
@@ -63,21 +66,32 @@ class Replay:
             before_due = max(row, int(times.searchsorted(due, "right")))
             acts = self._exchange.next_row(row)
             stop = min(before_due, acts + 1)
+            quoted, followed = self._quotes.next_row(row, stop)
+            stop = min(stop, quoted + 1)
             wished = await self._hooks.run(row, stop, due)
             if wished is not None:
                 stop = wished + 1
                 self._stand(wished, int(times[wished]))
                 await self._engine.flush()
+                quoted, followed = self._quotes.next_row(wished, stop)  # it may be followed from here on
+            if quoted < stop:
+                self._stand(quoted, int(times[quoted]))
+                await self._show_quote(followed)
             if acts < stop:
                 self._stand(acts, int(times[acts]))
                 await self._engine.take(self._exchange.on_row(acts))
             row = stop
-            if wished is not None or acts < stop:
+            if wished is not None or quoted < stop or acts < stop:
                 continue  # something earlier may be due by now
             if row == size:
                 return  # what is due later waits for the next chunk: its rows may come first
             self._stand(row - 1, due)
             await self._due()
+
+    async def _show_quote(self, symbol: str) -> None:
+        quote = self._view.quote(symbol)
+        if quote is not None:
+            await self._engine.quote(quote)
 
     def _next_due(self) -> int:
         due = self._sampler.next_due()

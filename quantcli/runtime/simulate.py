@@ -111,7 +111,7 @@ async def _simulate_once(job: Job, progress: Progress) -> tuple[Run, bool]:
         progress(len(chunk))
 
     replay = Replay(desk.engine, desk.exchange, clock, view, sampler, on_chunk)
-    await desk.kernel.start()
+    await desk.kernel.start(job.markets)
     await desk.engine.start()
     await replay.run(recording.chunks(symbols=list(job.markets)))
     await desk.engine.stop(cancel_kept=False)

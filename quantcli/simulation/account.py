@@ -84,18 +84,20 @@ class Account:
                 with localcontext(_EXACT):
                     contract.change(position.qty, position.avg_price)
 
-    def covers(self, order: LiveOrder, takes: Sequence[Take]) -> bool:
+    def covers(
+        self, order: LiveOrder, takes: Sequence[Take] = (), instead_of: LiveOrder | None = None
+    ) -> bool:
         """The account can pay for the order: at its limit or stop price, or for the `takes` of a market
-        order."""
+        order.  A futures order may take the place of an open one on its side (`instead_of`)."""
         with localcontext(_EXACT):
-            return self._covers(order, takes)
+            return self._covers(order, takes, _held(instead_of) if instead_of else _ZERO)
 
-    def _covers(self, order: LiveOrder, takes: Sequence[Take]) -> bool:
+    def _covers(self, order: LiveOrder, takes: Sequence[Take], freed: Decimal) -> bool:
         side, terms = order.terms.side, order.terms
         rests_at = terms.price or (terms.stop_price if order.armed else None)
         notional = order.remaining * rests_at if rests_at else sum((p * q for p, q in takes), _ZERO)
         if order.meta.symbol.is_futures:
-            return terms.reduce_only or self._has_margin(order, notional * order.meta.contract_size)
+            return terms.reduce_only or self._has_margin(order, notional * order.meta.contract_size - freed)
         if side is Side.SELL:
             return self._free[order.meta.symbol.base] >= order.remaining
         return self._free[order.meta.symbol.quote] >= notional * (1 + self._fees.worst)
@@ -117,6 +119,11 @@ class Account:
         with localcontext(_EXACT):
             order.unit_hold = self._unit_hold(order)
             self._move_hold(order, order.remaining)
+
+    def hold_once(self, one: LiveOrder, other: LiveOrder) -> None:
+        """Hold back what the dearer of two orders needs, of which only one can ever be executed."""
+        with localcontext(_EXACT):
+            self.hold(max(one, other, key=self._unit_hold))
 
     def release(self, order: LiveOrder) -> None:
         """Give back what the order still holds."""
@@ -167,6 +174,14 @@ class Account:
         """How much an order of this side can take off the position."""
         return max(_ZERO, -side.sign * self._contracts[symbol].qty)
 
+    def holding(self, meta: SymbolMetadata) -> Decimal:
+        """Signed quantity of a futures position; of a spot market the whole balance of the base asset."""
+        if meta.symbol.is_futures:
+            return self._contracts[meta.symbol.name].qty
+        base = meta.symbol.base
+        with localcontext(_EXACT):
+            return self._free.get(base, _ZERO) + self._locked.get(base, _ZERO)
+
     def balances(self) -> tuple[AssetBalance, ...]:
         """Every asset ever held, in order of name.  Margin in use is free but not available."""
         with localcontext(_EXACT):
@@ -179,3 +194,7 @@ class Account:
     def positions(self) -> dict[str, Decimal]:
         """Signed quantity of every futures position, by symbol."""
         return {name: contract.qty for name, contract in self._contracts.items() if contract.qty}
+
+
+def _held(order: LiveOrder) -> Decimal:
+    return order.remaining * order.unit_hold

@@ -28,6 +28,7 @@ class LiveOrder:
     stop that waits for its price; `unit_hold` is what the account holds back per unit not yet filled.
     A price is at the limit on the `near` side of half a tick around it, through it beyond `far`, and
     trips the stop beyond `trip`: so floats that mean the same tick are one price.
+    `sibling` is the other order of its list, as long as both are open and neither was executed.
     """
 
     __slots__ = (
@@ -42,6 +43,7 @@ class LiveOrder:
         "near",
         "queue",
         "remaining",
+        "sibling",
         "sign",
         "status",
         "terms",
@@ -64,16 +66,35 @@ class LiveOrder:
         self.meta = meta
         self.created_ns = self.updated_ns = created_ns
         self.sign = terms.side.sign
-        self.limit = float(terms.price or 0)
-        margin = self.sign * float(meta.price_tick) / 2
-        self.near, self.far = self.limit + margin, self.limit - margin
-        self.trip = float(terms.stop_price or 0) - margin
+        self._reckon_prices()
         self.armed = terms.type in STOPS
         self.remaining = terms.quantity
         self.queue = inf
         self.unit_hold = Decimal(0)
         self.status = OrderStatus.NEW
         self.fills: list[Fill] = []
+        self.sibling: LiveOrder | None = None
+
+    def _reckon_prices(self) -> None:
+        self.limit = float(self.terms.price or 0)
+        margin = self.sign * float(self.meta.price_tick) / 2
+        self.near, self.far = self.limit + margin, self.limit - margin
+        self.trip = float(self.terms.stop_price or 0) - margin
+
+    def amend(self, terms: StandardOrder) -> None:
+        """Take new terms, on the same side; what has filled counts towards their quantity."""
+        self.remaining += terms.quantity - self.terms.quantity
+        self.terms = terms
+        self._reckon_prices()
+
+    def amended(self, terms: StandardOrder) -> "LiveOrder":
+        """What it would be with new terms; itself it stays as it is."""
+        order = LiveOrder(
+            self.client_order_id, self.exchange_order_id, terms, self.meta, self.created_ns
+        )
+        order.remaining = terms.quantity - self.filled
+        order.armed = self.armed
+        return order
 
     @property
     def filled(self) -> Decimal:

@@ -8,20 +8,77 @@ Rules of the rows, kept by every implementation and tested by one suite:
     - an intent is known by its `intent_id`;
     - an attempt (`OrderState`) is known by its `client_order_id`, belongs to one (`intent_id`, `attempt`) for
       ever, and of one intent's attempts at most one is open (neither DONE nor DEAD);
-    - a fill is known by (`symbol`, `trade_id`) and never changes or goes away.
+    - a fill is known by (`symbol`, `trade_id`) and never changes or goes away, nor does a correction, known
+      by (`symbol`, `cause`, `cause_id`), or a journal entry, which is numbered in the order of commits;
+    - a `request_id` (not empty) names one intent for ever;
+    - the cumulative quantity of an attempt never falls, and when it is DONE every fill of it is known
+      (`filled` equals `fills_qty`);
+    - a DEAD attempt has a reason, and one whose reason begins with "proved" has evidence whose times are in
+      order (`model.order.Evidence`);
+    - a closed attempt is open again only as a `reopened` one, which does not count as the open one.
 
 Rows need not refer to rows that exist: what an exchange did is recorded whoever wished for it.
 All methods are coroutines.  Knows nothing of how rows are kept, and decides nothing about orders.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
-from quantcli.model.order import Fill, OrderIntent, OrderState, ReconciliationStatus
+from quantcli.model.order import (
+    Correction,
+    Fill,
+    Order,
+    OrderGroup,
+    OrderIntent,
+    OrderState,
+    ReconciliationStatus,
+)
 
-Row = OrderIntent | OrderState | Fill
+
+class MarketRow(msgspec.Struct, frozen=True, gc=False):
+    """What is remembered of one market as a whole; quantities signed, in base units.
+
+    `baseline` is what the account held before everything in `position` (`None` until the exchange first
+    said), `position` the sum of all fills and corrections since, whoever's, fees in the base asset deducted;
+    `own` the part of it that our intents did.  `surveyed_ns` is when the newest statement that was folded
+    had been asked for.  `drift` is the exchange's position less baseline and position, once confirmed;
+    `foreign` the open orders there that are not ours.
+    """
+
+    symbol: str
+    baseline: Decimal | None = None
+    position: Decimal = Decimal(0)
+    own: Decimal = Decimal(0)
+    surveyed_ns: int = 0
+    drift: Decimal = Decimal(0)
+    foreign: tuple[Order, ...] = ()
+
+
+class JournalEntry(msgspec.Struct, frozen=True, gc=False):
+    """Something that happened to an intent, or (with an empty `intent_id`) to the kernel as a whole.
+
+    `what` is one word (`kernel.draft` has them), `detail` says more in words; `attempt` 0: no attempt is
+    meant.
+    """
+
+    at_ns: int
+    intent_id: str
+    attempt: int
+    what: str
+    detail: str = ""
+
+
+class Remark(msgspec.Struct, frozen=True, gc=False):
+    """A fact about the whole under a key; an empty value forgets it."""
+
+    key: str
+    value: str
+
+
+Row = OrderIntent | OrderState | Fill | OrderGroup | MarketRow | Correction | JournalEntry | Remark
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -38,16 +95,26 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What a restart goes on from.
+    """What a restart goes on from; its size follows what is open, not what ever was.
 
     `intents` are those not settled, those that have an open attempt, and all that share a group with one
-    of them; `states` are all attempts of these intents and every other open attempt; `fills` is
-    every fill there is, in order of insertion, because positions are folded from them.
+    of them; `states` are all attempts of these intents and every other open attempt; `groups` are theirs.
+    `fills` are those of these intents and those that an exchange may still repeat: no older than
+    `RECENT_NS` before the last survey of their market.  In order of insertion.  `remarks` are the
+    kernel's own: those whose key begins with "kernel.".
     """
 
-    intents: tuple[OrderIntent, ...]
-    states: tuple[OrderState, ...]
-    fills: tuple[Fill, ...]
+    intents: tuple[OrderIntent, ...] = ()
+    states: tuple[OrderState, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    groups: tuple[OrderGroup, ...] = ()
+    markets: tuple[MarketRow, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+
+# Surveys overlap by less than this: a trade that turns up late in an exchange's history is not missed, and
+# one that is told again is known.
+RECENT_NS = 2 * 3600 * 1_000_000_000
 
 
 class IntentStateStore(Protocol):
@@ -77,6 +144,10 @@ class IntentStateStore(Protocol):
 
     async def get_intents_by_group(self, group_id: str) -> list[OrderIntent]:
         """The intents of a group; none if there is no such group."""
+        ...
+
+    async def get_intent_by_request(self, request_id: str) -> OrderIntent | None:
+        """The intent that was asked for under this id (not empty)."""
         ...
 
 
@@ -150,11 +221,13 @@ class Store(Protocol):
     async def commit(self, rows: Sequence[Row]) -> None:
         """Make all rows durable, or none.
 
-        Rows are applied in the order given, and each must keep the rules; intents and attempts are inserted
-        or replaced, a fill that is there already is left alone.  Raises `InvariantError` where a
-        rule would be broken (a fill that differs from the recorded one included), `StoreError` where the
-        medium fails: then it is not known whether the rows are durable, and nothing is accepted any more.
-        A cancelled `commit` has happened as a whole or not at all.
+        Rows are applied in the order given, and each must keep the rules; intents, attempts, groups, markets
+        and remarks are inserted or replaced, a fill or correction that is there already is left alone.
+        Raises `InvariantError` where a rule would be broken (a fill that differs from the recorded one
+        included), `StoreFull` and `StoreBusy` where nothing was recorded and a later try may succeed, and
+        `StoreError` where the medium fails, or `SafetyError` where it was taken away: then it is not known
+        whether the rows are durable, and nothing is accepted any more.  A cancelled `commit` has happened as
+        a whole or not at all.
         """
         ...
 
@@ -166,10 +239,27 @@ class Store(Protocol):
         """Fills in order of insertion, of one symbol or all."""
         ...
 
+    async def corrections(self, symbol_id: str | None = None) -> list[Correction]:
+        """Corrections in order of insertion, of one symbol or all."""
+        ...
+
+    async def journal(self, intent_id: str | None = None) -> list[JournalEntry]:
+        """What happened, oldest first: to one intent, or everything.  A store in memory keeps the last
+        10,000 entries."""
+        ...
+
+    async def groups(self) -> list[OrderGroup]:
+        """Every group there ever was, in order of id."""
+        ...
+
+    async def markets(self) -> list[MarketRow]:
+        """Every market's row, in order of symbol."""
+        ...
+
     async def get_meta(self, key: str) -> str | None:
         """A remark that `set_meta` left, or `None`."""
         ...
 
     async def set_meta(self, key: str, value: str) -> None:
-        """Leave a remark, replacing the one of this key."""
+        """Leave a remark, replacing the one of this key; an empty value forgets it."""
         ...

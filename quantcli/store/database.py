@@ -1,14 +1,17 @@
-"""The state database as a file: locked by one process, checked, set up, made ready for fast commits.
+"""The state database as a file: locked by one process, checked, set up or migrated, ready for fast commits.
 
 Commits must survive a power cut, hence WAL with `synchronous=FULL`.  Only the connection made here ever
 writes or checkpoints (SQLite before 3.51.3 can damage a WAL that two connections checkpoint).
 Knows SQLite and the file system; what the tables mean is `schema.sql`'s business.
 """
 
+import errno
 import fcntl
 import os
 import secrets
 import sqlite3
+import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -16,13 +19,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from quantcli.errors import SafetyError, StoreError
+from quantcli.store import refusals
 from quantcli.store.api import Identity
+from quantcli.store.migrations import migrate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # "quan", in the header of the file: tells our databases from other programs'.
 APPLICATION_ID = 0x7175616E
 # SQLite checkpoints a WAL of this many pages; one that has been this long never grows again.
 _WAL_PAGES = 1000
+# While the database is opened, another program may hold it for so long.
+_PATIENCE_S = 5.0
+_PROBES = 3
+_FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def new_identity() -> Identity:
@@ -68,30 +77,50 @@ def store_errors(path: Path) -> Iterator[None]:
             raise _untrusted(path, str(error)) from error
         if kind == sqlite3.SQLITE_CORRUPT:
             raise _damaged(path, str(error)) from error
+        if kind == sqlite3.SQLITE_BUSY:
+            raise refusals.held_by_another(str(error)) from error
+        if kind == sqlite3.SQLITE_FULL:
+            raise refusals.disk_full(str(error)) from error
         raise _unusable(path, error) from error
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise refusals.disk_full(str(error)) from error
         raise _unusable(path, error) from error
 
 
 def open_writer(path: Path, draw: Callable[[], Identity]) -> tuple[sqlite3.Connection, Identity]:
     """The writing connection of a locked database, its identity with the epoch of this opening.
 
-    A new file gets its tables and the identity that `draw` gives.  Raises `StoreError`.
+    A new file gets its tables and the identity that `draw` gives, one of an older version is migrated.
+    Raises `StoreError`.
     """
     with store_errors(path):
         # Made by us, so that nobody else may read the key in it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=_PATIENCE_S)
         try:
             _check(connection, path)
             _configure(connection)
-            _create_tables(connection)
+            _lay_out(connection, path)
             identity = _next_epoch(connection, draw)
             _grow_wal(connection)
+            # From here on whoever writes decides how long to wait.
+            connection.execute("PRAGMA busy_timeout = 0").fetchone()
         except BaseException:
             connection.close()
             raise
     return connection, identity
+
+
+def commit_time_s(connection: sqlite3.Connection) -> float:
+    """How long this disk takes to make a small transaction durable, in seconds: the median of a few."""
+    times = []
+    for i in range(_PROBES):
+        started = time.perf_counter()
+        _scribble(connection, i)
+        times.append(time.perf_counter() - started)
+    connection.execute(_WIPE)
+    return statistics.median(times)
 
 
 def read_only_uri(path: Path) -> str:
@@ -132,12 +161,16 @@ def _configure(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
 
 
-def _create_tables(connection: sqlite3.Connection) -> None:
+def _lay_out(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == SCHEMA_VERSION:
+        return
+    schema = files("quantcli.store").joinpath("schema.sql").read_text("utf-8")
+    script = f"{schema} PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID};"
     if version == 0:
-        schema = files("quantcli.store").joinpath("schema.sql").read_text("utf-8")
-        stamp = f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {APPLICATION_ID};"
-        connection.executescript(f"BEGIN IMMEDIATE; {schema} {stamp} COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
+    else:
+        migrate(connection, path, version, script)
 
 
 def _next_epoch(connection: sqlite3.Connection, draw: Callable[[], Identity]) -> Identity:
@@ -162,10 +195,19 @@ def _grow_wal(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute("PRAGMA wal_autocheckpoint = 0")
     for i in range(_WAL_PAGES):
-        connection.execute("REPLACE INTO meta VALUES ('wal', ?)", (str(i),))
+        _scribble(connection, i)
+    connection.execute(_WIPE)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+
+
+def _scribble(connection: sqlite3.Connection, i: int) -> None:
+    """A transaction that says nothing; `_WIPE` takes it back."""
+    connection.execute("REPLACE INTO meta VALUES ('wal', ?)", (str(i),))
+
+
+_WIPE = "DELETE FROM meta WHERE key = 'wal'"
 
 
 def _untrusted(path: Path, why: str) -> StoreError:
@@ -181,8 +223,8 @@ def _damaged(path: Path, why: str) -> StoreError:
 
 
 def _unusable(path: Path, error: Exception) -> StoreError:
-    return StoreError(
-        f"the state database {path} cannot be used",
-        why=str(error),
-        todo="see that the folder exists on a local disk with free space, and that you may write to it",
-    )
+    todo = "see that the folder exists on a local disk with free space, and that you may write to it"
+    kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if kind == sqlite3.SQLITE_READONLY or getattr(error, "errno", None) in _FORBIDDEN:
+        todo = f"mount the disk writable, or give {path} and its folder to the user who starts quant"
+    return StoreError(f"the state database {path} cannot be used", why=str(error), todo=todo)

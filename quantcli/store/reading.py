@@ -14,11 +14,21 @@ import aiosqlite
 import msgspec
 
 from quantcli.clock import NS_PER_S
-from quantcli.model.order import Fill, OrderIntent, OrderState, ReconciliationStatus
+from quantcli.model.order import Correction, Fill, OrderGroup, OrderIntent, OrderState, ReconciliationStatus
 from quantcli.store import refusals
-from quantcli.store.api import Loaded
-from quantcli.store.database import check_version, read_only_uri, store_errors
-from quantcli.store.rows import FILLS, INTENTS, ORDER_STATES, Cell, Table
+from quantcli.store.api import JournalEntry, Loaded, MarketRow, Remark
+from quantcli.store.database import SCHEMA_VERSION, check_version, read_only_uri, store_errors
+from quantcli.store.rows import (
+    CORRECTIONS,
+    FILLS,
+    INTENTS,
+    JOURNAL,
+    MARKETS,
+    ORDER_GROUPS,
+    ORDER_STATES,
+    Cell,
+    Table,
+)
 
 T = TypeVar("T", bound=msgspec.Struct)
 Query = tuple[str, Sequence[Cell]]
@@ -45,6 +55,8 @@ class Reader:
                 ("PRAGMA user_version", ()), ("PRAGMA application_id", ())
             )
             check_version(version, application_id, self._path)
+            if version < SCHEMA_VERSION:
+                raise refusals.older_version(self._path)
         except BaseException:
             await self.close()
             raise
@@ -106,6 +118,12 @@ class IntentReader:
         """See `IntentStateStore`."""
         return await self.list_intents(group_id=group_id)
 
+    async def get_intent_by_request(self, request_id: str) -> OrderIntent | None:
+        """See `IntentStateStore`."""
+        query = INTENTS.select("request_id = ? AND request_id <> ''")
+        found = INTENTS.decode(await self._reader.rows(query, request_id))
+        return found[0] if found else None
+
 
 class OrderReader:
     """The reading half of `ActualStateStore`."""
@@ -152,25 +170,47 @@ class ReadStore:
 
     async def load(self) -> Loaded:
         """See `Store`."""
-        return await self._loaded("intents_to_load", "order_states_to_load")
+        return await self._loaded("_to_load")
 
     async def everything(self) -> Loaded:
-        """Every row there is, settled ones too, as of one moment."""
-        return await self._loaded("intents", "order_states")
+        """Every row there is, settled ones and old fills too, as of one moment."""
+        return await self._loaded("")
 
-    async def _loaded(self, intent_source: str, state_source: str) -> Loaded:
-        intents, states, fills = await self._reader.snapshot(
-            (INTENTS.select(source=intent_source), ()),
-            (ORDER_STATES.select(source=state_source), ()),
-            (FILLS.select(), ()),
+    async def _loaded(self, which: str) -> Loaded:
+        tables = INTENTS, ORDER_STATES, FILLS, ORDER_GROUPS
+        queries = [table.select(source=f"{table.name}{which}") for table in tables]
+        queries += [MARKETS.select(), "SELECT key, value FROM remarks_to_load ORDER BY key"]
+        intents, states, fills, groups, markets, remarks = await self._reader.snapshot(
+            *((query, ()) for query in queries)
         )
         return Loaded(
-            tuple(INTENTS.decode(intents)), tuple(ORDER_STATES.decode(states)), tuple(FILLS.decode(fills))
+            tuple(INTENTS.decode(intents)),
+            tuple(ORDER_STATES.decode(states)),
+            tuple(FILLS.decode(fills)),
+            tuple(ORDER_GROUPS.decode(groups)),
+            tuple(MARKETS.decode(markets)),
+            tuple(Remark(*row) for row in remarks),
         )
 
     async def fills(self, symbol_id: str | None = None) -> list[Fill]:
         """See `Store`."""
         return await self._reader.select(FILLS, symbol=symbol_id)
+
+    async def corrections(self, symbol_id: str | None = None) -> list[Correction]:
+        """See `Store`."""
+        return await self._reader.select(CORRECTIONS, symbol=symbol_id)
+
+    async def journal(self, intent_id: str | None = None) -> list[JournalEntry]:
+        """See `Store`."""
+        return await self._reader.select(JOURNAL, intent_id=intent_id)
+
+    async def groups(self) -> list[OrderGroup]:
+        """See `Store`."""
+        return await self._reader.select(ORDER_GROUPS)
+
+    async def markets(self) -> list[MarketRow]:
+        """See `Store`."""
+        return await self._reader.select(MARKETS)
 
     async def get_meta(self, key: str) -> str | None:
         """See `Store`."""

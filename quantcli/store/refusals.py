@@ -3,7 +3,16 @@
 Knows the rules of the rows (`store.api`), not how they are kept.
 """
 
-from quantcli.errors import AlreadyExistsError, InvariantError, NotFoundError, StoreError
+from pathlib import Path
+
+from quantcli.errors import (
+    AlreadyExistsError,
+    InvariantError,
+    NotFoundError,
+    StoreBusy,
+    StoreError,
+    StoreFull,
+)
 
 _LIST_ORDERS = "`quant orders` lists those there are"
 
@@ -58,3 +67,44 @@ def changed_fill(symbol: str, trade_id: str) -> InvariantError:
 def not_open() -> StoreError:
     """The store was asked before `open`, or after `close`."""
     return StoreError("the state database is not open", todo="open the store first")
+
+
+def older_version(path: Path) -> StoreError:
+    """A reader cannot migrate."""
+    return StoreError(
+        f"{path} was written by an older version of quant",
+        why="only the bot that owns it brings it up to date, and it has not run since",
+        todo="start that bot once: it keeps a copy of the old file beside the new one",
+    )
+
+
+def disk_full(why: str) -> StoreFull:
+    """The transaction found no room, and is undone."""
+    return StoreFull(
+        "the state database cannot grow: the disk is full",
+        why=f"{why}; nothing of what was to be recorded is",
+        todo="make room on the disk; no restart is needed",
+    )
+
+
+def held_by_another(why: str) -> StoreBusy:
+    """Another program writes, and does not end."""
+    return StoreBusy(
+        "another program holds the state database",
+        why=f"{why}; nothing of what was to be recorded is",
+        todo="end the other program's transaction (an sqlite3 shell, a backup); no restart is needed",
+    )
+
+
+def broken_disk(error: Exception) -> StoreError:
+    """Writing failed in a way that no second try can be trusted after."""
+    return StoreError(
+        "the state database cannot be written",
+        why=f"{type(error).__name__}: {error}",
+        todo="see to the disk, then start again: what was asked for last may or may not be recorded",
+    )
+
+
+def changed_correction(symbol: str, cause: str, cause_id: str) -> InvariantError:
+    """A correction came again, and different."""
+    return broken_rule(f"correction {cause} {cause_id} of {symbol} is recorded with other figures")

@@ -1,6 +1,6 @@
 """The store that survives: one SQLite file, one writing connection, reads beside it.
 
-Each change is one function handed to the writer thread, so that a cancelled task cannot tear it.  The
+Each change is one function handed to the writer, so that a cancelled task cannot tear it.  The
 rules of `store.api` are kept by `schema.sql`; what is checked here only finds the right error.
 Knows which statements a change takes, and nothing of how orders live.
 """
@@ -11,13 +11,18 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from quantcli.errors import NotFoundError, QuantError
-from quantcli.model.order import Fill, OrderIntent, OrderState
+from quantcli.model.order import OrderIntent, OrderState
 from quantcli.store import refusals
-from quantcli.store.api import Identity, Row
-from quantcli.store.database import LockFile, new_identity, open_writer, store_errors
+from quantcli.store.api import Identity, Remark, Row
+from quantcli.store.batch import putting
+from quantcli.store.database import LockFile, commit_time_s, new_identity, open_writer, store_errors
+from quantcli.store.disk import Disk, refuse_far
 from quantcli.store.reading import IntentReader, OrderReader, Query, Reader, ReadStore
-from quantcli.store.rows import FILLS, INTENTS, ORDER_STATES
+from quantcli.store.rows import INTENTS, ORDER_STATES
 from quantcli.store.writer import Work, Writer
+
+# A hop to another thread and back costs about 0.1 ms.
+INLINE_BELOW_S = 300e-6
 
 
 class SQLiteIntents(IntentReader):
@@ -30,12 +35,12 @@ class SQLiteIntents(IntentReader):
     async def create_intent(self, intent: OrderIntent) -> None:
         """See `IntentStateStore`."""
         refusal = refusals.intent_exists(intent.intent_id)
-        await self._writer.run(_checked(_same_intent(intent), False, refusal, _putting(intent)))
+        await self._writer.run(_checked(_same_intent(intent), False, refusal, putting([intent])))
 
     async def update_intent(self, intent: OrderIntent) -> None:
         """See `IntentStateStore`."""
         refusal = refusals.no_intent(intent.intent_id)
-        await self._writer.run(_checked(_same_intent(intent), True, refusal, _putting(intent)))
+        await self._writer.run(_checked(_same_intent(intent), True, refusal, putting([intent])))
 
     async def delete_intent(self, intent_id: str) -> None:
         """See `IntentStateStore`."""
@@ -57,13 +62,13 @@ class SQLiteOrders(OrderReader):
             (state.client_order_id, state.intent_id, state.attempt),
         )
         refusal = refusals.attempt_exists(state.client_order_id, state.intent_id, state.attempt)
-        await self._writer.run(_checked(taken, False, refusal, _putting(state)))
+        await self._writer.run(_checked(taken, False, refusal, putting([state])))
 
     async def update_order_state(self, state: OrderState) -> None:
         """See `ActualStateStore`."""
         same = (ORDER_STATES.by_key, (state.client_order_id,))
         refusal = refusals.no_client_id(state.client_order_id)
-        await self._writer.run(_checked(same, True, refusal, _putting(state)))
+        await self._writer.run(_checked(same, True, refusal, putting([state])))
 
     async def delete_order_state(self, intent_id: str) -> None:
         """See `ActualStateStore`."""
@@ -74,17 +79,25 @@ class SQLiteOrders(OrderReader):
 class SQLiteStore(ReadStore):
     """`Store` in the file `path`, written by one process at a time.
 
-    `identity_source` draws the identity of a new database.  Beside what `Store` says, `open` raises
-    `StoreError` if another process has the file open for writing, and if the file is damaged, not ours,
-    from a newer version, or cannot be written.  Opening reads the whole file and blocks meanwhile.
+    `identity_source` draws the identity of a new database.  On a disk that syncs within `inline_below_s`
+    seconds, `commit` blocks the event loop for as long, rather than wait for a thread.  Beside what `Store`
+    says, `open` raises `SafetyError` if another process has the file open for writing, and `StoreError` if
+    the file is damaged, not ours, from a newer version, on a network file system, or cannot be written.
+    A file of an older version is migrated, and a copy of it kept.  Opening reads the whole file and blocks
+    meanwhile.
     """
 
     intents: SQLiteIntents
     orders: SQLiteOrders
 
-    def __init__(self, path: Path, identity_source: Callable[[], Identity] = new_identity) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity_source: Callable[[], Identity] = new_identity,
+        inline_below_s: float = INLINE_BELOW_S,
+    ) -> None:
         super().__init__(Reader(path))
-        self._writer = Writer()
+        self._writer = Writer(inline_below_s)
         self.intents = SQLiteIntents(self._reader, self._writer)
         self.orders = SQLiteOrders(self._reader, self._writer)
         self._path = path
@@ -103,10 +116,12 @@ class SQLiteStore(ReadStore):
         """See `Store`."""
         with store_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            refuse_far(self._path)
             self._lock = LockFile(self._path.with_name(f"{self._path.name}.lock"))
         try:
             connection, self._identity = open_writer(self._path, self._draw)
-            self._writer.start(connection)
+            with store_errors(self._path):
+                self._writer.start(connection, Disk(self._path), commit_time_s(connection))
             await self._reader.open()
         except BaseException:
             await self.close()
@@ -125,21 +140,11 @@ class SQLiteStore(ReadStore):
 
     async def commit(self, rows: Sequence[Row]) -> None:
         """See `Store`."""
-        works = [_putting(row) for row in rows]
-
-        def work(connection: sqlite3.Connection) -> None:
-            for put in works:
-                put(connection)
-
-        await self._writer.run(work)
+        await self._writer.run(putting(rows))
 
     async def set_meta(self, key: str, value: str) -> None:
         """See `Store`."""
-
-        def work(connection: sqlite3.Connection) -> None:
-            connection.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
-
-        await self._writer.run(work)
+        await self.commit([Remark(key, value)])
 
 
 def open_readonly(path: Path) -> AbstractAsyncContextManager[ReadStore]:
@@ -164,34 +169,6 @@ async def _reading(path: Path) -> AsyncIterator[ReadStore]:
         yield ReadStore(reader)
     finally:
         await reader.close()
-
-
-def _putting(row: Row) -> Work[None]:
-    """Insert or replace a row; encoded here, in the caller's thread."""
-    if isinstance(row, Fill):
-        return _inserting(row)
-    if isinstance(row, OrderIntent):
-        statement, cells = INTENTS.upsert, INTENTS.encode(row)
-    else:
-        statement, cells = ORDER_STATES.upsert, ORDER_STATES.encode(row)
-
-    def work(connection: sqlite3.Connection) -> None:
-        connection.execute(statement, cells)
-
-    return work
-
-
-def _inserting(fill: Fill) -> Work[None]:
-    """Insert a fill, or find that it is recorded already."""
-    cells = FILLS.encode(fill)
-
-    def work(connection: sqlite3.Connection) -> None:
-        if connection.execute(FILLS.insert_once, cells).rowcount == 0:
-            recorded = connection.execute(FILLS.by_key, (fill.symbol, fill.trade_id)).fetchone()
-            if recorded != cells:
-                raise refusals.changed_fill(fill.symbol, fill.trade_id)
-
-    return work
 
 
 def _same_intent(intent: OrderIntent) -> Query:

@@ -2,6 +2,7 @@
 
     Keep("bid", …, "50 USDT", 64000.013)   ->   0.00078 at 64000.01
     Hold("hold", "100 USDT")               ->   a position of 0.0015625
+    Bracket("long", "100 USDT", …)         ->   the group of its orders (`trading.brackets`)
 
 Knows the market's rules; knows nothing of the orders there are.
 """
@@ -12,9 +13,10 @@ import msgspec
 
 from quantcli.errors import ValidationError
 from quantcli.model.instrument import Number, Side, SymbolMetadata, round_price, round_qty, to_decimal
-from quantcli.model.order import OrderType, StandardOrder
+from quantcli.model.order import OrderType, StandardOrder, StandardOrderGroup
+from quantcli.trading.brackets import bracket_group, entry_price, entry_side
 from quantcli.trading.sizes import Size, parse_size
-from quantcli.trading.wishes import Hold, Keep, Wish
+from quantcli.trading.wishes import Bracket, Hold, Keep, Wish
 
 _FUZZ = 1e-6  # of a quantity: the least one is not refused for a float's last digit
 
@@ -23,13 +25,15 @@ class Aim(msgspec.Struct, frozen=True):
     """A wish in numbers.
 
     `price` is that of the order, of a `Hold` the middle of the market (0 while unknown); `size` the order's
-    quantity, of a `Hold` the position.  `crosses`: the order would trade at once.
+    quantity, of a `Hold` the position.  `crosses`: the order would trade at once; of a `Bracket`: the market
+    is beyond its entry stop.
     """
 
     wish: Wish
     price: float
     size: float
     crosses: bool
+    group: StandardOrderGroup | None = None
 
 
 class Aims:
@@ -42,7 +46,9 @@ class Aims:
 
     def read(self, wish: Wish, bid: float, ask: float) -> Aim:
         """A wish in numbers.  Raises `ValidationError` for one that can never be an order."""
-        return self._keep(wish, bid, ask) if isinstance(wish, Keep) else self._hold(wish, bid, ask)
+        if isinstance(wish, Keep):
+            return self._keep(wish, bid, ask)
+        return self._hold(wish, bid, ask) if isinstance(wish, Hold) else self._bracket(wish, bid, ask)
 
     def _keep(self, wish: Keep, bid: float, ask: float) -> Aim:
         price = float(to_decimal(wish.price))
@@ -63,6 +69,24 @@ class Aims:
             )
         mid = (bid + ask) / 2 if bid and ask else 0.0
         return Aim(wish, mid, target.at(mid) if mid else 0.0, crosses=True)
+
+    def _bracket(self, wish: Bracket, bid: float, ask: float) -> Aim:
+        side, price = entry_side(wish), float(to_decimal(entry_price(wish)))
+        if price <= 0:
+            raise ValidationError(f"{price:g} is no price", todo="is there a value to reckon with yet?")
+        if side is Side.SELL and not self._instrument.symbol.is_futures:
+            raise ValidationError(
+                f"{self._symbol} cannot be entered with a stop loss above the entry",
+                why="that is a sale, and a spot market has no short positions",
+                todo="set the stop loss below the entry, or trade the future",
+            )
+        size = self._size(wish.size).at(price)
+        group = bracket_group(wish, self.lots(max(size, 0.0)), self._instrument)
+        trigger = wish.entry_stop
+        far_side = (ask or bid) if side is Side.BUY else (bid or ask)
+        # The exchange refuses a stop that would be triggered at once.
+        crosses = trigger is not None and bool(far_side) and side.sign * (far_side - float(trigger)) >= 0
+        return Aim(wish, price, size, crosses, group)
 
     def _size(self, size: Number) -> Size:
         if not isinstance(size, str):

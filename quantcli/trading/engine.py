@@ -20,11 +20,12 @@ from quantcli.bus import Bus
 from quantcli.clock import Clock
 from quantcli.errors import NotFoundError, QuantError, RiskRefused, StrategyError, ValidationError
 from quantcli.kernel.api import ExchangeKernel
-from quantcli.kernel.reconcile import WANTED
+from quantcli.kernel.steps import Halted
 from quantcli.model.event import OrderEvent, PortfolioValue, RiskLimit, market_topic
-from quantcli.model.instrument import SymbolMetadata
-from quantcli.model.market import Bar, Channel
+from quantcli.model.instrument import SymbolMetadata, to_decimal
+from quantcli.model.market import Bar, Channel, Ticker
 from quantcli.model.order import Report, StandardOrder
+from quantcli.store.halt import KillLevel
 from quantcli.trading.bars import BarBuilder, parse_interval
 from quantcli.trading.loader import strategy_error
 from quantcli.trading.market import Market, View
@@ -37,6 +38,7 @@ from quantcli.trading.wishes import (
     CancelOrder,
     Command,
     ModifyOrder,
+    PlaceGroup,
     PlaceOrder,
     StartTimer,
     Ticket,
@@ -113,7 +115,7 @@ class Engine:
 
     async def _adopt(self) -> None:
         """Give slots back the orders they had when the program stopped; cancel those that nobody can wish
-        for any more."""
+        for any more.  What guards a position stays."""
         for item in self.kernel.working():
             intent = await self.kernel.get_order_intent(item.intent_id)
             if "slot" not in intent.metadata:
@@ -121,7 +123,7 @@ class Engine:
             if self._desires and intent.order.symbol in self.slots:
                 state = await self.kernel.get_order_state(item.intent_id)
                 self.slots[intent.order.symbol].adopt(intent, state, item.filled)
-            else:
+            elif not intent.protective:
                 await self.kernel.cancel_order(item.intent_id, "no longer wished for")
 
     async def stop(self, cancel_kept: bool) -> None:
@@ -158,8 +160,8 @@ class Engine:
     async def due(self) -> None:
         """Do everything whose time has come."""
         now = self._clock.now_ns()
-        if self._watch is not None and self._watch.due_ns <= now and self._watch.look(now):
-            self.strategy.outbox.append(CancelAll())
+        if self._watch is not None and self._watch.due_ns <= now:
+            await self._heed(self._watch, now)
         while self._bar_due is not None and self._bar_due - 1 <= now:
             await self._close_bars(self._bar_due)
             self._bar_due += self.bar_ns
@@ -174,6 +176,18 @@ class Engine:
                 self._dirty[symbol] = None
         await self.kernel.run_due()
         await self.flush()
+
+    async def _heed(self, watch: Watch, now_ns: int) -> None:
+        """Tell the kernel where the kill switch stands, if it was moved."""
+        level = watch.look(now_ns)
+        if level is None:
+            return
+        if level >= KillLevel.CANCEL_ALL:
+            # Slots are told that this was asked for, or they would take it for a stranger's doing.
+            for slots in self.slots.values():
+                for cancel in slots.withdraw():
+                    await self._carry_out(cancel)
+        await self.kernel.halt(Halted(level), watch.reason)
 
     async def _close_bars(self, boundary_ns: int) -> None:
         for builder in self.bars.values():
@@ -197,6 +211,11 @@ class Engine:
         """Fold an exchange's reports and carry out what follows from them."""
         for report in reports:
             await self.kernel.observe(report)
+        await self.flush()
+
+    async def quote(self, quote: Ticker) -> None:
+        """Tell the kernel new best prices of a market that it follows (`kernel.follows`)."""
+        await tell_quote(self.kernel, quote)
         await self.flush()
 
     def evaluate(self, symbol: str) -> None:
@@ -249,6 +268,8 @@ class Engine:
         match command:
             case PlaceOrder():
                 await self._place(command)
+            case PlaceGroup():
+                await self._place_group(command)
             case ModifyOrder(intent_id, order):
                 await self._modify(intent_id, order)
             case CancelOrder(intent_id, ticket):
@@ -261,15 +282,22 @@ class Engine:
                     # Slots are told that this was asked for, or they would take it for a stranger's doing.
                     for cancel in self.slots[name].withdraw():
                         await self._carry_out(cancel)
-                await self.kernel.cancel_all_orders(symbol)
+                await self._cancel_unprotective(symbol)
             case StartTimer(name, every_ns):
                 known = self._timers.get(name)
                 if known is None or known.every_ns != every_ns:
                     self._timers[name] = _Timer(every_ns, self._clock.now_ns())
 
+    async def _cancel_unprotective(self, symbol: str | None) -> None:
+        for item in self.kernel.working():
+            if symbol in (None, item.order.symbol):
+                intent = await self.kernel.get_order_intent(item.intent_id)
+                if not intent.protective:
+                    await self.kernel.cancel_order(item.intent_id)
+
     async def _modify(self, intent_id: str, order: StandardOrder) -> None:
         intent = await self.kernel.get_order_intent(intent_id)
-        if intent.phase not in WANTED:
+        if not intent.phase.is_wanted:
             return  # it has ended, or is to end, since the command was given: its slot hears of that
         try:
             await self.kernel.modify_order(intent_id, order)
@@ -294,6 +322,16 @@ class Engine:
             self._tickets[intent_id] = command.ticket
         else:
             self.slots[symbol].placed(command.slot, intent_id)
+
+    async def _place_group(self, command: PlaceGroup) -> None:
+        symbol = command.group.orders[0].symbol
+        try:
+            intent_ids = await self.kernel.place_order_group(command.group, command.metadata)
+        except ValidationError as error:
+            self._refused(error, symbol)
+            self.slots[symbol].refused(command.slot, str(error), self._clock.now_ns())
+            return
+        self.slots[symbol].placed_bracket(command.slot, intent_ids, command.group)
 
     def _refused(self, error: ValidationError, symbol: str) -> None:
         check = error.check if isinstance(error, RiskRefused) else "validity"
@@ -325,6 +363,8 @@ class Engine:
                 ticket.is_open = False
         if "slot" in intent.metadata:
             self.slots[intent.order.symbol].on_order(event)
+        elif event.fill is not None and not event.fill.intent_id:
+            self.slots[intent.order.symbol].somebody_traded()
         self._dirty[intent.order.symbol] = None
         self.strategy.event = event
         if event.fill is not None:
@@ -349,6 +389,12 @@ class Engine:
 
     def _wake_all(self) -> None:
         self._dirty.update(dict.fromkeys(self.markets))
+
+
+async def tell_quote(kernel: ExchangeKernel, quote: Ticker) -> None:
+    """Tell the kernel best prices; a market with an empty side has none to go by."""
+    if quote.bid and quote.ask:
+        await kernel.quote(quote.symbol, to_decimal(quote.bid), to_decimal(quote.ask))
 
 
 def _earlier(a: int | None, b: int | None) -> int | None:

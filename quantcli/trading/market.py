@@ -9,12 +9,12 @@ from decimal import Decimal
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from quantcli.errors import StrategyError, ValidationError
+from quantcli.errors import QuantError, StrategyError, ValidationError
 from quantcli.model.instrument import Number, SymbolMetadata
 from quantcli.model.market import Bar, OrderBook, Ticker
 from quantcli.trading import wishes
 from quantcli.trading.blame import calling_line
-from quantcli.trading.sizes import parse_size
+from quantcli.trading.sizes import parse_size, size_at_risk
 
 
 class View(Protocol):
@@ -229,6 +229,21 @@ class Market:
                 why="no price is known before the first quote",
             )
         return parsed.at(mid)
+
+    def size_for(self, *, risk: Number, entry: Number, stop: Number) -> float:
+        """The size (base units, rounded down to the lot) that loses `risk` between `entry` and `stop`.
+
+        `risk` is a share of the account's worth ("0.5 %", 0.005), or an amount of quote currency
+        ("50 quote").  Never more than the account can pay for; 0.0 where that is less than a lot.  The worth
+        is that of the moment; only a changed position is a reason to be asked again.
+        Raises `StrategyError` for numbers that bound no risk.
+        """
+        self.reads |= _POSITION
+        try:
+            amount = size_at_risk(risk, entry, stop, self._view.equity(), self.instrument)
+        except QuantError as error:
+            raise StrategyError(f"{calling_line()}: {error.what}", why=error.why, todo=error.todo) from None
+        return float(amount)
 
     # -- indicators and wishes -------------------------------------------------------------------
 

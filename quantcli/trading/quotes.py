@@ -9,32 +9,44 @@ the commands that are missing, none if nothing is.  It has no clock and sends no
     filled          refilled after the cooldown     refused, rejected   back off 1, 2, 4 … 60 s
     cancelled by somebody else                      paused: people are not fought
     outcome unknown                                 nothing is placed or moved until it is known
+    bracket: exits                                  moved with the wish, never withdrawn; nothing is entered
+                                                    before they have ended
+    hold: somebody else trades the market           paused: their trade is not undone
 
 What a wish means in numbers is `trading.aims`' business, what one slot knows of its order
 `trading.slot`'s, how orders live the kernel's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from quantcli.clock import NS_PER_MS
 from quantcli.errors import StrategyError, ValidationError
 from quantcli.model.event import OrderEvent
 from quantcli.model.instrument import Side, SymbolMetadata, to_decimal
-from quantcli.model.order import OrderIntent, OrderState, OrderType, StandardOrder
+from quantcli.model.order import OrderIntent, OrderState, OrderType, StandardOrder, StandardOrderGroup
 from quantcli.trading.aims import Aim, Aims
 from quantcli.trading.blame import yielding_line
-from quantcli.trading.slot import Slot, Stage
-from quantcli.trading.wishes import CancelOrder, Command, Hold, Keep, ModifyOrder, PlaceOrder, Wish
+from quantcli.trading.brackets import moves
+from quantcli.trading.slot import MOVES_MAX, Slot, Stage
+from quantcli.trading.wishes import (
+    Bracket,
+    CancelOrder,
+    Command,
+    Hold,
+    Keep,
+    ModifyOrder,
+    PlaceGroup,
+    PlaceOrder,
+    Wish,
+)
 
-_WISHES = (Keep, Hold)
+_WISHES = (Keep, Hold, Bracket)
 # Looked up once: an enum's members are slow to name.
 _EMPTY, _RESTING, _SELL = Stage.EMPTY, Stage.RESTING, Side.SELL
 
 # A post-only wish that would trade at once is looked at again after this long, should nothing happen.
 _RETRY_NS = 250 * NS_PER_MS
-# The kernel numbers the placements of an intent with eight bits; a slot takes a new intent in time.
-_MOVES_MAX = 200
 # A desired that never ends would take all memory; nobody keeps so many orders in one market.
 _SLOTS_MAX = 1_000
 _FUZZ = 1e-6  # of a step: floats that miss the grid by less are on it
@@ -52,6 +64,7 @@ class Slots:
         self._lot = float(instrument.lot)
         self._slots: dict[str, Slot] = {}
         self._round = 0
+        self._is_meddled = False
         self._due: int | None = None
         self._exact_position = Decimal(0)
         self._position = 0.0
@@ -80,9 +93,7 @@ class Slots:
             work.append((slot, self._aim(wish, wishes, bid, ask)))
         commands = self._drop_unseen(now_ns) if seen < len(self._slots) else []
         for slot, aim in work:
-            command = self._act(slot, aim, now_ns)
-            if command is not None:
-                commands.append(command)
+            commands += self._act(slot, aim, now_ns)
         return commands
 
     def on_order(self, event: OrderEvent) -> None:
@@ -94,6 +105,11 @@ class Slots:
     def placed(self, slot: str, intent_id: str) -> None:
         """The kernel has accepted a slot's order."""
         self._slots[slot].placed(intent_id)
+
+    def placed_bracket(self, slot: str, intent_ids: Sequence[str], group: StandardOrderGroup) -> None:
+        """The kernel has accepted a slot's bracket: its entry and, held back, its exits."""
+        self._slots[slot].placed(intent_ids[0])
+        self._slots[slot].guarded(intent_ids[1:], group)
 
     def refused(self, slot: str, reason: str, now_ns: int) -> None:
         """Risk or the kernel did not accept a slot's order: it backs off."""
@@ -112,8 +128,12 @@ class Slots:
         name = intent.metadata["slot"]
         self._slots.setdefault(name, Slot(name)).adopt(intent, state, filled)
 
+    def somebody_traded(self) -> None:
+        """A fill that was nobody's wish has moved the position: holding on to a target would undo it."""
+        self._is_meddled = True
+
     def withdraw(self) -> list[Command]:
-        """Cancel every open order; what is held stays."""
+        """Cancel every open order but the exits of brackets; what is held stays."""
         return [
             self._cancel(slot)
             for slot in self._slots.values()
@@ -211,11 +231,14 @@ class Slots:
         for other in self._slots.values():
             if other.side is _SELL and other is not slot:
                 room -= other.remaining
+            for guard in other.exits.values():
+                room -= float(guard.selling)
         return room
 
     def _exact_room(self, slot: Slot) -> Decimal:
         others = (s for s in self._slots.values() if s.side is _SELL and s is not slot)
-        return self._exact_position - sum((to_decimal(s.remaining) for s in others), Decimal(0))
+        guards = (guard.selling for s in self._slots.values() for guard in s.exits.values())
+        return self._exact_position - sum((to_decimal(s.remaining) for s in others), sum(guards, Decimal(0)))
 
     def _affordable(self, slot: Slot, wish: Keep, aim: Aim) -> Decimal:
         """The quantity on the lot grid; on spot never more than is held, and 0 if that is too little."""
@@ -232,13 +255,41 @@ class Slots:
 
     # -- acting ----------------------------------------------------------------------------------
 
-    def _act(self, slot: Slot, aim: Aim, now_ns: int) -> Command | None:
-        if isinstance(aim.wish, Hold):
-            return self._reach(slot, aim.wish, aim, now_ns)
-        slot.cooldown_ns = aim.wish.cooldown_ns
-        if slot.stage is _EMPTY:
-            return self._place(slot, aim.wish, aim, now_ns)
-        return self._move(slot, aim.wish, aim, now_ns)
+    def _act(self, slot: Slot, aim: Aim, now_ns: int) -> list[Command]:
+        wish = aim.wish
+        if slot.is_bracket is not isinstance(wish, Bracket) and slot.intent_id:
+            return [self._cancel(slot)]
+        if isinstance(wish, Bracket):
+            return self._bracket(slot, wish, aim, now_ns)
+        if slot.exits:
+            return []  # their name is taken
+        if isinstance(wish, Hold):
+            command = self._reach(slot, wish, aim, now_ns)
+        else:
+            slot.cooldown_ns = wish.cooldown_ns
+            act = self._place if slot.stage is _EMPTY else self._move
+            command = act(slot, wish, aim, now_ns)
+        return [] if command is None else [command]
+
+    def _bracket(self, slot: Slot, wish: Bracket, aim: Aim, now_ns: int) -> list[Command]:
+        group = aim.group
+        assert group is not None
+        if slot.stage is _EMPTY and not slot.exits:
+            return self._enter(slot, aim, group, now_ns)
+        return moves(slot, group, wish.tolerance, self._exact_tick, now_ns, self._waits)
+
+    def _enter(self, slot: Slot, aim: Aim, group: StandardOrderGroup, now_ns: int) -> list[Command]:
+        entry = group.entry
+        assert entry is not None
+        if aim.crosses:
+            slot.reason = "the market is beyond the entry"
+            return []
+        if not self._aims.is_enough(entry.quantity, aim.price):
+            slot.reason = f"{entry.quantity} is less than the exchange accepts"
+            return []
+        slot.sent(entry, now_ns)
+        slot.is_bracket = True
+        return [PlaceGroup(group, {"strategy": self._strategy, "slot": slot.name}, slot.name)]
 
     def _place(self, slot: Slot, wish: Keep, aim: Aim, now_ns: int) -> Command | None:
         if self._holds_back(wish, aim, now_ns):
@@ -255,7 +306,7 @@ class Slots:
         working = self._working(slot, wish, aim, resting.quantity - slot.filled, now_ns)
         if working is None:
             return None
-        if working <= 0 or slot.generation > _MOVES_MAX:
+        if working <= 0 or slot.generation > MOVES_MAX:
             return self._cancel(slot)
         order = self._aims.limit_order(wish, aim.price, slot.filled + working)
         earliest = max(slot.not_before_ns, slot.sent_ns + wish.min_rest_ns)
@@ -284,6 +335,9 @@ class Slots:
     def _reach(self, slot: Slot, wish: Hold, aim: Aim, now_ns: int) -> Command | None:
         if slot.stage is Stage.RESTING and slot.order and slot.order.type is not OrderType.MARKET:
             return self._cancel(slot)
+        if self._is_meddled:
+            slot.pause("somebody else traded here: holding on would undo it")
+            return None
         mid, target = aim.price, aim.size
         gap = target - self._position
         is_far = abs(gap) > wish.tolerance * abs(target) * (1 + _FUZZ)
@@ -314,7 +368,8 @@ class Slots:
         """Cancel what is no longer wished, and forget slots that have nothing left to remember."""
         unseen = [s for s in self._slots.values() if s.round != self._round]
         for slot in unseen:
-            if slot.stage is Stage.EMPTY and not slot.paused and slot.not_before_ns <= now_ns:
+            is_done = slot.stage is Stage.EMPTY and not slot.exits
+            if is_done and not slot.paused and slot.not_before_ns <= now_ns:
                 del self._slots[slot.name]
         return [self._cancel(s) for s in unseen if s.stage is Stage.RESTING or s.stage is Stage.UNKNOWN]
 

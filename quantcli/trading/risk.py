@@ -69,9 +69,11 @@ class RiskGate:
         metadata: Mapping[str, str],
         replaces: str | None = None,
         beside: Sequence[StandardOrder] = (),
+        closes: StandardOrder | None = None,
     ) -> Approved:
         """Check an order; `replaces` is the intent whose exposure it takes over, `beside` are orders of its
-        group: all may fill before one can cancel the others, so each counts in full.
+        group: all may fill before one can cancel the others, so each counts in full.  An exit `closes` what
+        its entry will have opened: it is checked as if it stood alone against that.
 
         Raises `ValidationError` for an order that the market's rules make impossible, `RiskRefused` (its
         subclass) for one that our limits, means or own checks forbid.  The quantity of a replacing
@@ -79,7 +81,7 @@ class RiskGate:
         """
         rules = self._rules(order)
         with localcontext(EXACT):
-            view = self._view(order, rules, replaces, beside)
+            view = self._view(order, rules, replaces, beside, closes)
             for name, check in VALIDITY.items():
                 reason = check(order, view, self._limits)
                 if reason is not None:
@@ -107,6 +109,7 @@ class RiskGate:
         rules: SymbolMetadata,
         replaces: str | None,
         beside: Sequence[StandardOrder],
+        closes: StandardOrder | None,
     ) -> View:
         totals = {name: self._total(name) for name in (order.symbol, *self._accounts.held())}
         others, filled = [(other, other.quantity) for other in beside], ZERO
@@ -119,6 +122,8 @@ class RiskGate:
             if other.symbol not in totals:
                 totals[other.symbol] = self._total(other.symbol)
             totals[other.symbol].add(other, remaining)
+        if closes is not None:
+            totals[order.symbol] = self._opened(closes)
         here = totals[order.symbol]
         here.add(order, max(order.quantity - filled, ZERO))
         level = int(self._halt.level)
@@ -138,6 +143,10 @@ class RiskGate:
             halt_level=level,
             halt_reason=self._halt.reason if level else "",
         )
+
+    def _opened(self, entry: StandardOrder) -> MarketTotal:
+        is_spot = not self._instruments[entry.symbol].symbol.is_futures
+        return MarketTotal(entry.quantity * entry.side.sign, self._mark(entry.symbol), is_spot)
 
     def _total(self, symbol: str) -> MarketTotal:
         is_spot = not self._instruments[symbol].symbol.is_futures

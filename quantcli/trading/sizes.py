@@ -4,6 +4,8 @@
     "50 USDT"                   worth that much at a price
     "50 quote"                  the same, in the market's own quote currency, whichever it is
 
+    size_at_risk("0.5 %", …)    what loses half a per cent of the account between entry and stop
+
 Knows the market's currencies, contract size and lot; knows neither prices nor positions.
 """
 
@@ -12,9 +14,11 @@ from decimal import Decimal
 
 import msgspec
 
+from quantcli.config import parse_rate
 from quantcli.errors import ValidationError
 from quantcli.model.instrument import Number, SymbolMetadata, round_qty, to_decimal
 
+_SPARE = 0.002  # of an account's worth is left for fees and for the step a price is rounded by
 _AMOUNT = re.compile(r"([+-]?[\d_,]*\.?\d+)\s*([A-Za-z][A-Za-z0-9]*)")
 
 
@@ -72,3 +76,41 @@ def quantity(size: Number, instrument: SymbolMetadata, price: Number) -> Decimal
             todo=f"wait for the first quote, or give the size in {instrument.symbol.base}",
         )
     return round_qty(parsed.at(at), instrument.lot)
+
+
+def size_at_risk(
+    risk: Number, entry: Number, stop: Number, equity: float, instrument: SymbolMetadata
+) -> Decimal:
+    """The quantity that loses `risk` between two prices, rounded down to the lot.
+
+    `risk` is a share of `equity` ("0.5 %", 0.005), or an amount of quote currency ("50 USDT").  Never more
+    than `equity` pays for without leverage, less `_SPARE` of it.  Raises `ValidationError` and `UsageError`.
+    """
+    first, last = float(to_decimal(entry)), float(to_decimal(stop))
+    if first <= 0 or last <= 0 or first == last:
+        raise ValidationError(
+            f"between {first:g} and {last:g} there is no risk to size by",
+            todo="give an entry and a stop that differ",
+        )
+    money = _money_at_risk(risk, equity, instrument)
+    if instrument.inverse:  # a contract's worth in base currency is its size over the price
+        return round_qty(
+            money / first / (float(instrument.contract_size) * abs(1 / first - 1 / last)), instrument.lot
+        )
+    payable = max(equity, 0.0) * (1 - _SPARE) / max(first, last)
+    return round_qty(min(money / abs(first - last), payable), instrument.lot)
+
+
+def _money_at_risk(risk: Number, equity: float, instrument: SymbolMetadata) -> float:
+    match = _AMOUNT.fullmatch(risk.strip()) if isinstance(risk, str) else None
+    if match is None:
+        money = float(parse_rate(risk if isinstance(risk, str | float) else str(risk))) * equity
+    elif match[2].upper() in ("QUOTE", instrument.symbol.quote):
+        money = float(to_decimal(match[1].replace(",", "").replace("_", "")))
+    else:
+        raise ValidationError(
+            f"{risk!r} is no amount of {instrument.symbol.quote}", todo='write it like "0.5 %" or "50 quote"'
+        )
+    if not money >= 0:
+        raise ValidationError(f"{risk!r} is no risk", todo='write it like "0.5 %" or "50 quote"')
+    return money

@@ -1,7 +1,7 @@
-"""Looks regularly whether trading has to end: a loss beyond its limit, or a halt raised by somebody else.
+"""Looks regularly whether trading has to end, or may go on: a loss beyond its limit, the kill switch moved.
 
-Losses grow with the market as well as with fills, and a halt may come from another process, so neither
-can be waited for.  What ending means is the engine's business.
+Losses grow with the market as well as with fills, and the switch may be moved by another process, so
+neither can be waited for.  What a level means is the kernel's business.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,22 @@ class Watch:
         self.due_ns = start_ns
         self._halt = halt
         self._loss = loss
-        self._acted = False
+        self._told = halt.level
 
-    def look(self, now_ns: int) -> bool:
-        """Look now; true once when every order is to be cancelled.  A broken limit raises the halt flag."""
+    def look(self, now_ns: int) -> KillLevel | None:
+        """Look now; the level of the kill switch if it has moved since it was last told.  A broken limit
+        moves it."""
         self.due_ns = now_ns + NS_PER_S
         reason = self._loss()
         if reason is not None and self._halt.level == KillLevel.NONE:
             self._halt.raise_to(KillLevel.CANCEL_ALL, reason, now_ns)
-        must_act = self._halt.level >= KillLevel.CANCEL_ALL and not self._acted
-        self._acted = self._halt.level >= KillLevel.CANCEL_ALL
-        return must_act
+        level = self._halt.level
+        if level == self._told:
+            return None
+        self._told = level
+        return level
+
+    @property
+    def reason(self) -> str:
+        """Why the switch stands as it does."""
+        return self._halt.reason

@@ -1,4 +1,4 @@
-"""What strategies say: lasting wishes (`keep`, `hold`) and the commands that make them true.
+"""What strategies say: lasting wishes (`keep`, `hold`, `bracket`) and the commands that make them true.
 
 A wish names a slot; the slot, not the price, is its identity.  Commands are what the engine carries out:
 the imperative verbs append them directly, `trading.quotes` derives them from wishes.
@@ -13,7 +13,7 @@ import msgspec
 from quantcli.config import parse_duration, parse_rate
 from quantcli.errors import QuantError, StrategyError, UsageError
 from quantcli.model.instrument import Number, Side
-from quantcli.model.order import StandardOrder
+from quantcli.model.order import StandardOrder, StandardOrderGroup
 from quantcli.trading.blame import calling_line
 
 
@@ -47,7 +47,25 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     tolerance: float
 
 
-Wish = Keep | Hold
+class Bracket(msgspec.Struct, frozen=True, gc=False):
+    """Enter a position at `entry` or, once the market has come there, from `entry_stop` on, and guard it.
+
+    The order for `size` (base units, or text with a currency) begets a stop at `stop_loss`, which follows the
+    market at the distance `trail` if there is one, and a `take_profit`.  Within `tolerance` (ticks) of the
+    wish all of them stay as they are.
+    """
+
+    slot: str
+    size: Number
+    entry: Number | None
+    entry_stop: Number | None
+    stop_loss: Number
+    take_profit: Number | None
+    trail: Number | None
+    tolerance: float
+
+
+Wish = Keep | Hold | Bracket
 
 
 @lru_cache(maxsize=1024)
@@ -161,6 +179,37 @@ def hold(target: Number, slot: str = "hold", tolerance: float | str = 0.05) -> H
     return Hold(slot, target, _fraction(tolerance))
 
 
+def bracket(
+    slot: str,
+    *,
+    size: Number,
+    entry: Number | None = None,
+    entry_stop: Number | None = None,
+    stop_loss: Number,
+    take_profit: Number | None = None,
+    trail: Number | None = None,
+    tolerance: float | str = 1.0,
+) -> Bracket:
+    """Enter with `size`, and let a stop loss and a take profit guard what was entered.
+
+    `entry` is a limit; from `entry_stop` on the market is bought (with both, a limit order is placed).  A
+    `stop_loss` below it makes it a buy, one above it a sell.  The exits are for as much as has been entered,
+    and one shrinks as the other fills.  With a `trail` (a distance in quote currency) the stop follows the
+    best price.  How many exits there are, and the trail, are settled when the entry is placed.
+
+    An entry that is no longer yielded is cancelled; exits stay until the position they guard is gone,
+    whatever is yielded.  While it is yielded, other prices move the orders, if they are off by more than
+    `tolerance` (ticks).  Nothing is entered again before the exits have ended, and nothing is placed while
+    the market is beyond the `entry_stop`.  An order of it that somebody else cancels pauses the slot.
+    """
+    if entry is None and entry_stop is None:
+        raise StrategyError(
+            f"{calling_line()}: a bracket without an entry",
+            todo="give entry=…, a limit, or entry_stop=…, where the market is to be bought",
+        )
+    return Bracket(slot, size, entry, entry_stop, stop_loss, take_profit, trail, _ticks(tolerance))
+
+
 class Ticket:
     """A strategy's handle on one order it placed; filled in by the engine as things happen.
 
@@ -184,6 +233,14 @@ class PlaceOrder(msgspec.Struct, frozen=True):
     metadata: Mapping[str, str]
     ticket: Ticket | None = None
     slot: str = ""
+
+
+class PlaceGroup(msgspec.Struct, frozen=True):
+    """Place the orders of a slot's bracket."""
+
+    group: StandardOrderGroup
+    metadata: Mapping[str, str]
+    slot: str
 
 
 class ModifyOrder(msgspec.Struct, frozen=True):
@@ -213,4 +270,4 @@ class StartTimer(msgspec.Struct, frozen=True):
     every_ns: int
 
 
-Command = PlaceOrder | ModifyOrder | CancelOrder | CancelAll | StartTimer
+Command = PlaceOrder | PlaceGroup | ModifyOrder | CancelOrder | CancelAll | StartTimer

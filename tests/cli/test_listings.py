@@ -10,7 +10,11 @@ import sys
 import pytest
 
 from quantcli.model.instrument import Side
+from quantcli.store.api import JournalEntry
 from quantcli.store.sqlite import SQLiteStore
+
+S = 1_000_000_000
+T0 = 1_763_630_042 * S
 
 ORDER_KEYS = {
     "intent_id",
@@ -89,12 +93,9 @@ def test_an_order_is_shown_by_any_end_of_its_id_that_is_its_own(quant, project, 
     assert "want     buy 0.04 @ 64200  LIMIT GTC\n" in said
     assert "have     buy 0.04 @ 64200; 0.01 of 0.04 filled\n" in said
     assert "because  strategy TouchMaker\n" in said
-    events = [line.split("  ", 2)[2] for line in said.split("events", 1)[1].splitlines()[1:]]
-    assert events == [
-        "wanted",
-        "attempt 1 written, then sent: buy 0.04 @ 64200 as c0000041",
-        "filled 0.01 @ 64200, maker, fee 0.1 USDT (trade 1)",
-        "attempt 1 seen by the exchange: LIVE, PARTIALLY_FILLED, filled 0.01",
+    assert said.splitlines()[4:] == [
+        "tried    1: 09:14:06.001  buy 0.04 @ 64200  LIVE, PARTIALLY_FILLED, filled 0.01  as c0000041",
+        "filled   09:14:13.000  0.01 @ 64200, maker, fee 0.1 USDT (trade 1)",
     ]
 
 
@@ -103,7 +104,6 @@ def test_what_is_shown_is_there_for_programs_too(listed):
     assert (found["kind"], found["phase"], found["filled"]) == ("Order", "SATISFIED", "0.02")
     assert [(each["attempt"], each["status"]) for each in found["attempts"]] == [(1, "FILLED")]
     assert [each["fee_asset"] for each in found["fills"]] == ["BTC", "BNB"]
-    assert found["timeline"][0]["what"] == "wanted"
     assert found["metadata"] == {"strategy": "TouchMaker", "slot": "bid"}
 
 
@@ -134,6 +134,18 @@ def test_why_says_the_state_and_what_comes_next(quant, project, name, means, nex
     assert said.returncode == 0
     assert f"is       {means}\n" in said.stdout
     assert f"next     {next_}" in said.stdout
+
+
+def test_why_prints_everything_that_happened_to_the_order(quant, project, add_bot):
+    happened = [JournalEntry(T0, "ab000000000000000001", 0, "wished", "buy 0.01 BTC/USDT limit at 64200")]
+    happened += [JournalEntry(T0 + S, "ab000000000000000001", 1, "LIVE"), JournalEntry(T0, "", 0, "started")]
+    add_bot("mm", happened)
+    said = quant("orders", "why", "0001").stdout
+    assert said.splitlines()[-3:] == [
+        "journal  2025-11-20",
+        "  09:14:02.000     wished       buy 0.01 BTC/USDT limit at 64200",
+        "  09:14:03.000  1  LIVE",
+    ]
 
 
 def test_why_names_when_it_looks_again(listed):

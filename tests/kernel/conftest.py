@@ -8,7 +8,7 @@ import pytest
 from quantcli.clock import NS_PER_S, VirtualClock
 from quantcli.errors import RiskRefused
 from quantcli.kernel.api import ExchangeKernel
-from quantcli.kernel.reconcile import Policy
+from quantcli.kernel.policy import Policy
 from quantcli.model.account import AccountState, Position
 from quantcli.model.event import OrderEvent, OrderEventKind
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata
@@ -54,6 +54,7 @@ class LooseGate:
         metadata: Mapping[str, str],
         replaces: str | None = None,
         beside: Sequence[StandardOrder] = (),
+        closes: StandardOrder | None = None,
     ) -> Approved:
         if order.quantity + sum(other.quantity for other in beside) > 1000:
             raise RiskRefused("too large", check="quantity")
@@ -97,6 +98,10 @@ class Bench:
         )
         kernel.subscribe_events(self.events.append)
         return kernel
+
+    @property
+    def now_ns(self) -> int:
+        return self.clock.now_ns()
 
     async def restart(self) -> None:
         """A new process over the same rows: memory is gone."""

@@ -3,7 +3,7 @@
 import pytest
 
 from quantcli.errors import NotFoundError, RiskRefused, SafetyError
-from quantcli.kernel.reconcile import Policy
+from quantcli.kernel.policy import Policy
 from quantcli.model.event import OrderEventKind
 from quantcli.model.order import (
     Cancel,
@@ -97,7 +97,7 @@ async def test_forcing_asks_the_exchange_at_once(bench):
     first, client_id = await bench.place()
     _, other = await bench.place()
     await bench.kernel.force_reconciliation(first)
-    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT", bench.now_ns)]
     await bench.kernel.force_reconciliation()
     assert [r.client_order_id for r in bench.gateway.take(Lookup)] == [client_id, other]
 

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from quantcli.errors import ValidationError
 from quantcli.kernel.core import Core
+from quantcli.kernel.policy import Policy
 from quantcli.kernel.projection import WATCHED
-from quantcli.kernel.reconcile import Policy
 from quantcli.kernel.steps import Admit, Commit, Observed, Send, Tick
 from quantcli.model.event import OrderEventKind
 from quantcli.model.instrument import Side
@@ -30,6 +30,7 @@ from quantcli.model.order import (
     StandardOrderGroup,
 )
 from quantcli.ports import Approved
+from quantcli.store.api import JournalEntry, MarketRow
 
 KIND = OrderEventKind
 NEW, FILLED, CANCELED = OrderStatus.NEW, OrderStatus.FILLED, OrderStatus.CANCELED
@@ -97,7 +98,7 @@ async def test_a_cancel_ends_the_wish_only_when_the_exchange_confirms(bench):
     intent_id, client_id = await bench.place()
     await bench.show(client_id, NEW)
     await bench.kernel.cancel_order(intent_id)
-    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT", bench.now_ns)]
     assert await phase(bench, intent_id) is IntentPhase.CANCEL_REQUESTED
     assert bench.kernel.working()[0].remaining == 1
     await bench.show(client_id, CANCELED)
@@ -110,7 +111,7 @@ async def test_a_cancel_of_an_order_nobody_saw_yet_waits_until_it_is_seen(bench)
     await bench.kernel.cancel_order(intent_id)
     assert bench.gateway.take(Cancel) == []
     await bench.show(client_id, NEW)
-    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT", bench.now_ns)]
 
 
 async def test_a_refused_cancel_is_looked_into(bench):
@@ -118,7 +119,7 @@ async def test_a_refused_cancel_is_looked_into(bench):
     await bench.show(client_id, NEW)
     await bench.kernel.cancel_order(intent_id)
     await bench.kernel.observe(Refusal(client_id, "cancel", -2011, "unknown order"))
-    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT", bench.now_ns)]
     await bench.show(client_id, FILLED, "1", bench.fill(client_id, "t", "1"))
     assert await phase(bench, intent_id) is IntentPhase.SATISFIED
 
@@ -213,7 +214,7 @@ async def test_silence_is_looked_into_and_a_sighting_adopted(bench):
     intent_id, client_id = await bench.place()
     await bench.kernel.observe(Silence(client_id, "place", "time-out"))
     assert bench.kinds() == [KIND.SUBMITTED, KIND.UNKNOWN]
-    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT", bench.now_ns)]
     await bench.kernel.observe(Absence(client_id, 0))
     await bench.wait(30)
     assert len(bench.gateway.take(Lookup)) > 3
@@ -249,7 +250,7 @@ async def test_a_refused_order_that_shows_up_after_all_is_counted_and_cancelled(
     intent_id, client_id = await bench.place("2")
     await bench.kernel.observe(Refusal(client_id, "place", -1, "no"))
     await bench.show(client_id, PARTIALLY_FILLED, "0.5", bench.fill(client_id, "t", "0.5"))
-    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT", bench.now_ns)]
     assert bench.kernel.working()[0].remaining == Decimal("1.5")
     await bench.show(client_id, OrderStatus.PARTIALLY_CANCELED, "0.5")
     assert bench.kernel.working() == []
@@ -261,7 +262,7 @@ async def test_a_working_order_is_looked_up_now_and_then_without_writing(bench):
     await bench.show(client_id, NEW)
     rows = dict(bench.store.orders.rows)
     await bench.wait(30)
-    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Lookup) == [Lookup(client_id, "BTC/USDT", bench.now_ns)]
     await bench.show(client_id, NEW)
     assert bench.store.orders.rows == rows
 
@@ -353,7 +354,7 @@ async def test_a_cancel_requested_before_a_restart_is_carried_out_after_it(bench
     await bench.kernel.cancel_order(intent_id)
     await bench.restart()
     await bench.show(client_id, NEW)
-    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT")]
+    assert bench.gateway.take(Cancel) == [Cancel(client_id, "BTC/USDT", bench.now_ns)]
     await bench.show(client_id, CANCELED)
     assert await phase(bench, intent_id) is IntentPhase.CANCELED
 
@@ -374,7 +375,7 @@ async def test_a_partial_fill_shrinks_the_sibling_in_the_same_commit(bench):
     (_, other), (first, second) = await place_oco(bench)
     await bench.show(first, PARTIALLY_FILLED, "4", bench.fill(first, "t", "4"))
     assert (await bench.store.intents.get_intent(other)).order.quantity == 6
-    assert bench.gateway.take(Cancel) == [Cancel(second, "BTC/USDT")]
+    assert bench.gateway.take(Cancel) == [Cancel(second, "BTC/USDT", bench.now_ns)]
     await bench.show(second, CANCELED)
     (place,) = bench.gateway.take(Place)
     assert place.order.quantity == 6
@@ -383,7 +384,7 @@ async def test_a_partial_fill_shrinks_the_sibling_in_the_same_commit(bench):
 async def test_a_full_fill_cancels_the_sibling(bench):
     (_, other), (first, second) = await place_oco(bench)
     await bench.show(first, FILLED, "10", bench.fill(first, "t", "10"))
-    assert bench.gateway.take(Cancel) == [Cancel(second, "BTC/USDT")]
+    assert bench.gateway.take(Cancel) == [Cancel(second, "BTC/USDT", bench.now_ns)]
     await bench.show(second, CANCELED)
     assert await phase(bench, other) is IntentPhase.CANCELED
     assert bench.kernel.working() == []
@@ -392,7 +393,7 @@ async def test_a_full_fill_cancels_the_sibling(bench):
 async def test_any_fill_cancels_the_sibling_where_that_is_wanted(bench):
     (one, other), (first, second) = await place_oco(bench, OcoMode.CANCEL_ON_FILL)
     await bench.show(first, PARTIALLY_FILLED, "1", bench.fill(first, "t", "1"))
-    assert bench.gateway.take(Cancel) == [Cancel(second, "BTC/USDT")]
+    assert bench.gateway.take(Cancel) == [Cancel(second, "BTC/USDT", bench.now_ns)]
     assert await phase(bench, other) is IntentPhase.CANCEL_REQUESTED
     assert await phase(bench, one) is IntentPhase.ACTIVE
 
@@ -411,8 +412,8 @@ async def test_fills_of_a_settled_leg_count_after_a_restart(bench):
 
 async def test_legs_of_unequal_size_are_refused_and_leave_nothing(bench):
     legs = (bench.order("1"), bench.order("2"))
-    for orders in (legs, legs[:1]):
-        with pytest.raises(ValidationError, match="same quantity"):
+    for orders, why in ((legs, "same quantity"), (legs[:1], "two orders or more")):
+        with pytest.raises(ValidationError, match=why):
             await bench.kernel.place_order_group(StandardOrderGroup(orders), {})
     assert bench.kernel.working() == []
     assert await bench.kernel.get_all_intents() == []
@@ -431,7 +432,11 @@ def test_the_cause_of_a_placement_is_in_the_commit_that_sends_it(bench, identity
     (commit,) = core.step(1, Admit(approved(bench), intent_id))
     send = commit.then[0]
     assert isinstance(send, Send)
-    intent, attempt = commit.rows
+    intent, attempt, *journal = commit.rows
+    assert [(entry.intent_id, entry.attempt, entry.what) for entry in journal] == [
+        (intent_id, 0, "wished"),
+        (intent_id, 1, "placed"),
+    ]
     assert (intent.intent_id, intent.phase) == (intent_id, IntentPhase.ACTIVE)
     assert attempt.client_order_id == send.request.client_order_id
     assert attempt.state is AttemptState.PREPARED
@@ -450,8 +455,9 @@ def test_asking_needs_no_row(bench, identity):
     (commit,) = core.step(1, Admit(approved(bench), core.new_intent_id()))
     client_id = commit.then[0].request.client_order_id
     core.step(2, Observed(Observation(client_id, "x", NEW, Decimal(0), 2)))
-    (commit,) = core.step(core.next_due(), Tick())
-    assert commit == Commit((), (Send(Lookup(client_id, "BTC/USDT")),))
+    due_ns = core.next_due()
+    (commit,) = core.step(due_ns, Tick())
+    assert commit == Commit((), (Send(Lookup(client_id, "BTC/USDT", due_ns)),))
 
 
 def test_rows_come_once_and_with_their_fills(bench, identity):
@@ -460,6 +466,11 @@ def test_rows_come_once_and_with_their_fills(bench, identity):
     client_id = commit.then[0].request.client_order_id
     fill = bench.fill(client_id, "t", "1")
     (commit,) = core.step(2, Observed(Observation(client_id, "x", FILLED, Decimal(1), 2, (fill,))))
-    assert sorted(type(row).__name__ for row in commit.rows) == ["Fill", "OrderIntent", "OrderState"]
-    assert next(row for row in commit.rows if isinstance(row, Fill)).intent_id
+    rows = [row for row in commit.rows if not isinstance(row, JournalEntry)]
+    assert sorted(type(row).__name__ for row in rows) == ["Fill", "MarketRow", "OrderIntent", "OrderState"]
+    assert next(row for row in rows if isinstance(row, Fill)).intent_id
+    market = next(row for row in rows if isinstance(row, MarketRow))
+    assert (market.position, market.own) == (1, 1)
+    journal = [row.what for row in commit.rows if isinstance(row, JournalEntry)]
+    assert journal == ["DONE", "filled", "settled"]
     assert all(count > 0 for count in core.checks.values())

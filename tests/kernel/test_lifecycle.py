@@ -26,7 +26,14 @@ from quantcli.model.order import (
 )
 
 QTY = Decimal(10)
-REMARKS = {"reason": "", "last_sync_at": 0, "reconciliation_status": ReconciliationStatus.IN_SYNC}
+# What follows arrival, by the module's own word: everything else is a fact.
+REMARKS = {
+    "reason": "",
+    "last_sync_at": 0,
+    "reconciliation_status": ReconciliationStatus.IN_SYNC,
+    "evidence": None,
+    "reopened": False,
+}
 ENDS = [status for status in OrderStatus if status.is_terminal]
 
 
@@ -192,7 +199,18 @@ def test_only_a_placement_under_way_can_be_overdue():
                 transition(state, seen_as)
 
 
+def test_only_what_is_in_doubt_can_be_proved_and_only_what_worked_can_vanish():
+    """T7, T12."""
+    for state in AttemptState:
+        for seen_as, source, target in (
+            (Seen.PROVED, AttemptState.AMBIGUOUS, AttemptState.DEAD),
+            (Seen.VANISHED, AttemptState.LIVE, AttemptState.DONE),
+        ):
+            assert TRANSITIONS.get((state, seen_as)) is (target if state is source else None)
+
+
 def test_reports_of_the_world_can_never_be_illegal():
-    for seen_as in set(Seen) - {Seen.OVERDUE, Seen.RESTARTED, Seen.COMPLETE, Seen.INCOMPLETE}:
+    ours = {Seen.OVERDUE, Seen.RESTARTED, Seen.PROVED, Seen.VANISHED}
+    for seen_as in set(Seen) - ours - {Seen.COMPLETE, Seen.INCOMPLETE}:
         for state in AttemptState:
             assert (state, seen_as) in TRANSITIONS

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from quantcli.errors import RiskRefused, SafetyError, ValidationError
-from quantcli.kernel.reconcile import Policy
+from quantcli.kernel.policy import Policy
 from quantcli.model.event import OrderEventKind
 from quantcli.model.order import (
     Cancel,
@@ -109,7 +109,9 @@ class CoinCounter:
     def __init__(self, bench) -> None:
         self.bench, self.sold = bench, Decimal(0)
 
-    def admit(self, order: StandardOrder, metadata: Mapping[str, str], replaces=None, beside=()) -> Approved:
+    def admit(
+        self, order: StandardOrder, metadata: Mapping[str, str], replaces=None, beside=(), closes=None
+    ) -> Approved:
         left = 10 - self.sold - sum(w.remaining for w in self.bench.kernel.working())
         if order.quantity > left:
             raise RiskRefused("sold already", check="capital")

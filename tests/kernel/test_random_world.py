@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from quantcli.clock import NS_PER_MS, NS_PER_S
 from quantcli.errors import ValidationError
 from quantcli.kernel.identity import read
-from quantcli.kernel.reconcile import Policy
+from quantcli.kernel.policy import Policy
 from quantcli.model.instrument import Side
 from quantcli.model.order import (
     Absence,
@@ -289,7 +289,8 @@ class Run:
             await kernel.place_order(bench.order(str(random.randint(1, 12))), {})
         elif choice < 0.6:
             leg = bench.order(str(random.randint(2, 12)), side=Side.SELL)
-            await kernel.place_order_group(StandardOrderGroup((leg, leg), random.choice(list(OcoMode))), {})
+            mode = random.choice([OcoMode.REDUCE_ON_PARTIAL, OcoMode.CANCEL_ON_FILL])
+            await kernel.place_order_group(StandardOrderGroup((leg, leg), mode), {})
         elif choice < 0.8:
             intent_id = random.choice(open_ids)
             order = (await kernel.get_order_intent(intent_id)).order
@@ -354,7 +355,7 @@ class Run:
             if intent.group_id is not None:
                 legs.setdefault(intent.group_id, []).append(intent)
         for group_id, members in legs.items():
-            shared = Decimal(group_id.split("/")[1])
+            shared = self.store._groups.rows[group_id].quantity
             known = {i.intent_id: sum(s.filled for s in self.store.attempts(i.intent_id)) for i in members}
             for intent in members:
                 others = sum(known.values()) - known[intent.intent_id]

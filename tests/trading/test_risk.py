@@ -224,6 +224,17 @@ def test_a_spot_sell_needs_the_asset_beside_what_is_on_sale() -> None:
     assert Desk().refusal(market(Side.SELL, "1")) == "capital"
 
 
+def test_an_exit_is_checked_against_what_its_entry_will_have_opened() -> None:
+    desk = Desk()
+    entry = buy("2", "100")
+    desk.rest(sell("1", "120"))
+    assert desk.gate.admit(sell("2", "110"), {}, closes=entry).order.quantity == 2
+    with pytest.raises(RiskRefused, match=r"2\.1 BTC would be on sale, 2 held"):
+        desk.gate.admit(sell("2.1", "110"), {}, closes=entry)
+    desk.flag.level = 1
+    assert desk.gate.admit(sell("2", "110"), {}, closes=entry)  # it only ever reduces
+
+
 def test_futures_are_backed_in_full_in_both_directions() -> None:
     desk = Desk()
     assert desk.refusal(sell("10", "100", PERP)) is None

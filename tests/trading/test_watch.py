@@ -9,19 +9,26 @@ def test_a_loss_by_the_mark_ends_trading_once_and_for_good() -> None:
     losses = [None, "lost 12 USDT", "lost 13 USDT", None]
     halt = HaltFlag(None)
     watch = Watch(halt, losses.copy().__iter__().__next__, 0)
-    assert [watch.look(i * NS_PER_S) for i in range(4)] == [False, True, False, False]
+    assert [watch.look(i * NS_PER_S) for i in range(4)] == [None, KillLevel.CANCEL_ALL, None, None]
     assert (halt.level, halt.reason) == (KillLevel.CANCEL_ALL, "lost 12 USDT")
     assert watch.due_ns == 4 * NS_PER_S
 
 
-def test_a_halt_raised_elsewhere_is_acted_on_again_after_a_resume() -> None:
+def test_each_move_of_the_switch_is_told_once() -> None:
     halt = HaltFlag(None)
     watch = Watch(halt, lambda: None, 0)
     halt.raise_to(KillLevel.HALT_NEW, "careful", 0)
-    assert not watch.look(0), "resting orders stay while only new exposure is halted"
+    assert [watch.look(0), watch.look(0)] == [KillLevel.HALT_NEW, None]
     halt.raise_to(KillLevel.CANCEL_ALL, "out", 1)
-    assert [watch.look(1), watch.look(2)] == [True, False]
+    assert [watch.look(1), watch.look(2)] == [KillLevel.CANCEL_ALL, None]
+    assert watch.reason == "out"
     halt.clear()
-    assert not watch.look(3)
-    halt.raise_to(KillLevel.CANCEL_ALL, "out again", 4)
-    assert watch.look(4)
+    assert watch.look(3) is KillLevel.NONE
+    halt.raise_to(KillLevel.FLATTEN, "out again", 4)
+    assert watch.look(4) is KillLevel.FLATTEN
+
+
+def test_a_switch_that_stood_so_at_the_start_is_no_news() -> None:
+    halt = HaltFlag(None)
+    halt.raise_to(KillLevel.CANCEL_ALL, "out", 0)
+    assert Watch(halt, lambda: None, 0).look(0) is None

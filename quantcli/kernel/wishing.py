@@ -1,0 +1,205 @@
+"""What is asked of the kernel, folded: wishes, new terms, cancels, the kill switch, foreign orders adopted.
+
+Each method takes one event of `steps`.  What cannot be is refused with `ValidationError` before anything is
+changed.  Knows nothing of what an exchange answers.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from quantcli.clock import NS_PER_S
+from quantcli.errors import ValidationError
+from quantcli.kernel import groups
+from quantcli.kernel import identity as ids
+from quantcli.kernel.desk import Desk
+from quantcli.kernel.execution import described
+from quantcli.kernel.lifecycle import seated, terms_of
+from quantcli.kernel.projection import Entry, MarketView
+from quantcli.kernel.steps import Admit, AdmitGroup, Adopt, CancelIntents, Halt, Halted, Modify
+from quantcli.model.instrument import Side, Symbol, round_qty
+from quantcli.model.order import (
+    IntentPhase,
+    OcoMode,
+    OrderIntent,
+    OrderType,
+    StandardOrder,
+)
+
+# An order that was to flatten a position and did not is followed by the next one after this long.
+_FLATTEN_AGAIN_NS = NS_PER_S
+FLATTENS = "flatten"
+
+
+class Wishing:
+    """One method per event; `new_intent_id` names the wishes that the kernel makes itself."""
+
+    def __init__(self, desk: Desk, new_intent_id: Callable[[], str]) -> None:
+        self._desk = desk
+        self._new_intent_id = new_intent_id
+
+    def admit(self, event: Admit) -> None:
+        """A new wish."""
+        approved = event.approved
+        self._enqueued(
+            self._entered(approved.order, approved.metadata, event.intent_id, request_id=event.request_id)
+        )
+
+    def admit_group(self, event: AdmitGroup) -> None:
+        """New wishes that bear on each other."""
+        orders = [approved.order for approved in event.approved]
+        if event.mode is OcoMode.NATIVE:
+            self._check_native()
+        group, held = groups.found(orders, event.intent_ids, event.mode, event.has_entry, event.trail)
+        entries = []
+        for number, (approved, intent_id) in enumerate(zip(event.approved, event.intent_ids, strict=True)):
+            request_id = f"{event.request_id}/{number}" if event.request_id else ""
+            is_leg = event.has_entry and intent_id != group.entry
+            entries.append(
+                self._entered(
+                    approved.order,
+                    approved.metadata,
+                    intent_id,
+                    request_id=request_id,
+                    group_id=group.group_id,
+                    held=intent_id in held,
+                    protective=is_leg,
+                )
+            )
+        self._desk.view.enter_group(group)
+        self._desk.draft.put_group(group)
+        if event.mode is OcoMode.NATIVE:
+            self._desk.hands.place_linked(entries)
+        for entry in entries:
+            self._enqueued(entry)
+
+    def _check_native(self) -> None:
+        if not self._desk.policy.venue.native_oco:
+            raise ValidationError(
+                "this exchange does not link orders", todo='use the mode "one_live" or "reduce_on_partial"'
+            )
+        if self._desk.halted or self._desk.safe_mode:
+            raise ValidationError(
+                "nothing new is placed now", why="trading is halted", todo="resume it first"
+            )
+
+    def _entered(
+        self, order: StandardOrder, metadata: dict[str, str], intent_id: str, **fields: Any
+    ) -> Entry:
+        desk, now_ns = self._desk, self._desk.draft.now_ns
+        intent = OrderIntent(intent_id, order, now_ns, metadata=metadata, updated_ns=now_ns, **fields)
+        entry = desk.view.enter(intent)
+        desk.draft.add_intent(intent)
+        desk.draft.log(entry, 0, "wished", described(intent.order))
+        desk.hands.metrics.created += 1
+        return entry
+
+    def _enqueued(self, entry: Entry) -> None:
+        self._desk.market(entry.intent.order.symbol)
+        self._desk.enqueue(entry)
+
+    def modify(self, event: Modify) -> None:
+        """New terms for an open wish."""
+        order = event.approved.order
+        entry = self._modifiable(event.intent_id, order)
+        if order != entry.intent.order:
+            self._desk.renew(entry, order, described(order))
+            self._desk.balance(entry.intent.group_id)
+
+    def _modifiable(self, intent_id: str, order: StandardOrder) -> Entry:
+        entry = self._desk.view.find(intent_id)
+        if entry is None or not entry.intent.phase.is_wanted:
+            phase = entry.intent.phase.value if entry else "settled"
+            raise ValidationError(f"intent {intent_id} is {phase}", why="it cannot change any more")
+        intent = entry.intent
+        if (order.symbol, order.side) != (intent.order.symbol, intent.order.side):
+            raise ValidationError(
+                f"intent {intent_id} cannot change to another market or side",
+                todo="cancel it and place a new order",
+            )
+        last = entry.last
+        if last is not None and last.attempt + self._desk.policy.max_attempts > ids.MAX_ATTEMPT:
+            raise ValidationError(
+                f"intent {intent_id} was modified too often",
+                why=f"its placements are numbered up to {ids.MAX_ATTEMPT}",
+                todo="cancel it and place a new order",
+            )
+        return entry
+
+    def cancel(self, event: CancelIntents) -> None:
+        """Nothing more is wanted of some wishes."""
+        for intent_id in event.intent_ids:
+            entry = self._desk.view.open.get(intent_id)
+            if entry is not None:
+                self._desk.withdraw(entry, event.reason)
+
+    # The kill switch.
+
+    def halt(self, event: Halt) -> None:
+        """Let the kill switch act, or (`NOT`) let everything go on."""
+        desk = self._desk
+        desk.halt(event.level)
+        desk.draft.log(None, 0, "halted", f"{event.level.name} {event.reason}".strip())
+        spared = event.level < Halted.FLAT
+        for entry in desk.view.open.values():
+            is_spared = (spared and entry.intent.protective) or FLATTENS in entry.intent.metadata
+            if event.level >= Halted.ALL and not is_spared:
+                desk.withdraw(entry, event.reason or "halted")
+        desk.enqueue_all()
+
+    def flatten(self) -> bool:
+        """Undo at the market what our orders have done, in markets where none is open any more; true if there
+        was something to be done now."""
+        desk = self._desk
+        if desk.halted < Halted.FLAT or desk.safe_mode:
+            return False
+        made = [self._flatten(market) for market in desk.view.markets.values() if market.row.own]
+        return any(made)
+
+    def _flatten(self, market: MarketView) -> bool:
+        desk, symbol, now_ns = self._desk, market.row.symbol, self._desk.draft.now_ns
+        if any(True for _ in desk.view.of_market(symbol)):
+            return False
+        quantity = abs(market.row.own)
+        if market.rules is not None:
+            quantity = round_qty(quantity, market.rules.lot)
+            if quantity < (market.rules.min_qty or 0):
+                return False
+        if quantity <= 0:
+            return False
+        if now_ns < market.retry_ns:
+            desk.surveys.add(symbol, market.retry_ns)  # to be looked at again then
+            return False
+        market.retry_ns = now_ns + _FLATTEN_AGAIN_NS
+        side = Side.SELL if market.row.own > 0 else Side.BUY
+        only_reduces = Symbol.parse(symbol).is_futures
+        order = StandardOrder(symbol, side, OrderType.MARKET, quantity, reduce_only=only_reduces)
+        entry = self._entered(order, {FLATTENS: "1"}, self._new_intent_id(), protective=True)
+        self._enqueued(entry)
+        return True
+
+    # What others did.
+
+    def adopt(self, event: Adopt) -> None:
+        """Take a foreign order over as a wish of ours."""
+        desk, now_ns = self._desk, self._desk.draft.now_ns
+        found = [
+            (market, order)
+            for market in desk.view.markets.values()
+            for order in market.row.foreign
+            if order.exchange_order_id == event.exchange_order_id
+        ]
+        if not found:
+            raise ValidationError(
+                f"there is no foreign order {event.exchange_order_id}",
+                why="only orders that the exchange listed and that are not ours can be adopted",
+                todo="`quant orders` lists them",
+            )
+        market, order = found[0]
+        desk.draft.put_market(market, foreign=tuple(o for o in market.row.foreign if o is not order))
+        entry = self._entered(terms_of(order), event.metadata, event.intent_id)
+        desk.draft.put_intent(entry, phase=IntentPhase.ACTIVE)
+        state = seated(order, event.intent_id, 1, now_ns)
+        desk.view.attach(entry, state)
+        desk.draft.put_state(entry, state)
+        desk.draft.log(entry, 1, "adopted", event.exchange_order_id)
+        self._enqueued(entry)
