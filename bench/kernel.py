@@ -31,16 +31,8 @@ from quantcli.kernel.policy import Policy
 from quantcli.kernel.steps import Admit, Boot, CancelIntents, Event, Observed, Send
 from quantcli.model.account import AccountState, Position
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata
-from quantcli.model.order import (
-    Fill,
-    Observation,
-    OrderIntent,
-    OrderState,
-    OrderStatus,
-    Place,
-    Request,
-    StandardOrder,
-)
+from quantcli.model.message import Observation, Place, Request
+from quantcli.model.order import Fill, OrderIntent, OrderState, OrderStatus, StandardOrder
 from quantcli.ports import Approved
 from quantcli.store.api import JournalEntry, Loaded
 from quantcli.store.sqlite import SQLiteStore

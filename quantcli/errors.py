@@ -20,7 +20,7 @@
     └── InvariantError            our own promise is broken: stop placing orders           exit 1
 
 What an exchange answers to an order is *not* an exception: rejections, time-outs and silence are
-`model.order` reports, because the kernel must reason about them.  This module knows nothing of the
+`model.message` reports, because the kernel must reason about them.  This module knows nothing of the
 other modules.
 """
 

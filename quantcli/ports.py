@@ -10,12 +10,13 @@ from typing import Protocol
 import msgspec
 
 from quantcli.model.account import AccountState, Position
-from quantcli.model.order import Request, StandardOrder
+from quantcli.model.message import Request
+from quantcli.model.order import StandardOrder
 
 
 class Gateway(Protocol):
     """The way to an exchange.  Never blocks, never raises: what comes of a request, silence included,
-    arrives later as a `model.order.Report`."""
+    arrives later as a `model.message.Report`."""
 
     def send(self, request: Request) -> None:
         """Hand over a request."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from quantcli.cli.drift import Wanted, suffix_length, updated_ns
 from quantcli.cli.output import timestamp
@@ -132,6 +133,8 @@ def choose(project: Project, name: str | None) -> str:
 async def _read(bot: str, path: Path, settled: bool) -> Remembered:
     async with open_readonly(path) as store:
         rows = await (store.everything() if settled else store.load())
+        # What a restart needs has the recent fills only.
+        rows = replace(rows, fills=tuple(await store.fills()))
     if is_running(path):
         return Remembered(bot, rows, False, WallClock().now_ns())
     return Remembered(bot, rows, True, written_ns(path))

@@ -43,11 +43,11 @@ from quantcli.kernel.steps import (
 from quantcli.model.account import AccountState, Position
 from quantcli.model.event import OrderEvent, OrderEventKind
 from quantcli.model.instrument import AssetMetadata, SymbolMetadata
+from quantcli.model.message import Report
 from quantcli.model.order import (
     OrderIntent,
     OrderState,
     ReconciliationStatus,
-    Report,
     StandardOrder,
     StandardOrderGroup,
     Working,

@@ -89,8 +89,8 @@ class Core:
             Observed: seeing.observed,
             Quoted: seeing.quoted,
             ClockBound: seeing.clock_bound,
-            Verdict: seeing.verdict,
-            AcceptDrift: seeing.accept_drift,
+            Verdict: wishing.verdict,
+            AcceptDrift: wishing.accept_drift,
             Resync: self._resync,
             Trust: self._trust,
             Force: self._force,
@@ -98,7 +98,7 @@ class Core:
         }
         hands = desk.hands
         self._act: dict[type[Any], Callable[[Entry, Any], None]] = {
-            PlaceAttempt: hands.place,
+            PlaceAttempt: self._place,
             Resend: hands.resend,
             AmendAttempt: hands.amend,
             Confirm: hands.confirm,
@@ -174,6 +174,18 @@ class Core:
         elif decision.look_again_at is not None:
             desk.queue.add(entry.intent.intent_id, decision.look_again_at)
 
+    def _place(self, entry: Entry, action: PlaceAttempt) -> None:
+        """Place an order; one that the exchange links to others goes with them, if they can still go."""
+        desk = self._desk
+        if not desk.is_linked(entry.intent):
+            desk.hands.place(entry, action)
+            return
+        linked = list(desk.view.groups[entry.intent.group_id or ""][1].values())
+        if all(each.intent.phase.is_wanted and not each.attempts for each in linked):
+            desk.hands.place_linked(linked)
+        else:
+            desk.withdraw(entry, "it cannot be linked any more")
+
     def _show(self, entry: Entry, status: Any) -> None:
         last = entry.last
         entry.status = status
@@ -188,6 +200,7 @@ class Core:
             desk.clock_error_ns,
             in_doubt and desk.view.is_opposed(order),
             bool(desk.betrayal),
+            desk.is_linked(entry.intent),
             desk.rules.get(order.symbol),
         )
 
@@ -232,6 +245,8 @@ class Core:
         question where one list of all of them is asked for anyway."""
         for state in entry.open_attempts:
             if spared and state.state is AttemptState.LIVE:
+                asked = replace(state, lookup_sent_ns=self._desk.draft.now_ns)
+                self._desk.view.update(entry, asked)
                 continue
             self._desk.hands.look_up(entry, LookUp(state.client_order_id, "asked for"))
         self._desk.enqueue(entry)

@@ -5,7 +5,7 @@ Whether something may be placed (`closed`), what a group asks for after a fill (
 position is by our books (`book`).  Decides nothing about a single order: `reconcile` does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -19,10 +19,11 @@ from quantcli.kernel.projection import Entry, MarketView, Projection
 from quantcli.kernel.steps import Halted
 from quantcli.kernel.workqueue import WorkQueue
 from quantcli.model.instrument import SymbolMetadata
+from quantcli.model.message import Correction
 from quantcli.model.order import (
-    Correction,
     Fill,
     IntentPhase,
+    OcoMode,
     OrderGroup,
     OrderIntent,
     ReconciliationStatus,
@@ -69,15 +70,28 @@ class Desk:
                 self.market(state.order.symbol)
         for group in loaded.groups:
             view.enter_group(group)
-        for fill in loaded.fills:
-            entry = view.open.get(fill.intent_id)
-            view.is_fill_known(fill, entry)
-            if entry is not None:
-                entry.base_fees += self.market(fill.symbol).base_fee(fill)
+        self._restore_fills(loaded.fills)
         remarks = {remark.key: remark.value for remark in loaded.remarks}
         self.betrayal, self.safe_mode = remarks.get(BETRAYAL, ""), remarks.get(SAFE_MODE, "")
         for symbol in symbols:
             self.market(symbol)
+
+    def _restore_fills(self, fills: Iterable[Fill]) -> None:
+        """Bind fills to their orders; of one that was adopted, those it had as a stranger's, too."""
+        view, known = self.view, dict[str, Decimal]()
+        for fill in fills:
+            client_id = fill.client_order_id
+            if not fill.intent_id:
+                client_id = view.client_id_of(fill.symbol, fill.exchange_order_id)
+            found = view.find_attempt(client_id)
+            entry = view.open.get(fill.intent_id) or (found[0] if found else None)
+            view.is_fill_known(fill, entry)
+            known[client_id] = known.get(client_id, Decimal(0)) + fill.qty
+            if entry is not None and fill.intent_id:
+                entry.base_fees += self.market(fill.symbol).base_fee(fill)
+        for client_id, quantity in known.items():
+            if (found := view.find_attempt(client_id)) is not None and found[1].fills_qty < quantity:
+                view.update(found[0], replace(found[1], fills_qty=quantity))
 
     def enqueue(self, entry: Entry) -> None:
         """Look at an entry in this step."""
@@ -102,9 +116,16 @@ class Desk:
         """Why nothing may be placed for an intent now; `None` if it may."""
         if self.safe_mode or intent.intent_id in self._frozen:
             return ReconciliationStatus.HALTED
-        if self.policy.venue.statement and not self.market(intent.order.symbol).is_synced:
-            return ReconciliationStatus.SYNCING
+        if self.policy.venue.statement:
+            market = self.market(intent.order.symbol)
+            if not market.is_synced or market.unrecorded:
+                return ReconciliationStatus.SYNCING
         return None
+
+    def is_linked(self, intent: OrderIntent) -> bool:
+        """Whether the exchange links the intent's order to others."""
+        found = self.view.groups.get(intent.group_id or "")
+        return found is not None and found[0].mode is OcoMode.NATIVE
 
     def halt(self, level: Halted) -> None:
         """Place nothing any more for the wishes there are, but for those that protect a position.  What comes
@@ -174,6 +195,8 @@ class Desk:
         market.moved_ns = self.draft.now_ns
         self.draft.add_fill(fill)
         self.draft.put_market(market, position=market.row.position + moved, own=own)
+        if not self.policy.venue.statement:
+            self.forget_fills()  # where none are surveyed
 
     def correct(self, correction: Correction) -> None:
         """Write down that the position moved without a trade."""

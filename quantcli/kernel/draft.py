@@ -5,7 +5,7 @@ of a `Commit`.  Decides nothing.
 
 Words of the journal, beside the kinds of order events and the requests sent (`placed`, `resent`, `amending`,
 `cancelling`, `probing`): `wished`, `modified`, `withdrawn`, `held back`, `let go`, `refused`, `silent`,
-`denied`, `agreed`, `buried`, `reopened`, `imported`, `adopted`, `settled`, and of the kernel as a whole
+`denied`, `agreed`, `buried`, `reopened`, `outdated`, `imported`, `adopted`, `settled`; of the whole
 `started`, `halted`, `resync`, `drift`, `safe mode`, `trusted`.
 """
 
@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from quantcli.kernel.projection import Entry, MarketView, Projection
 from quantcli.kernel.steps import Commit, Notify, Send
 from quantcli.model.event import OrderEvent, OrderEventKind
-from quantcli.model.order import Correction, Fill, OrderGroup, OrderIntent, OrderState, Request
+from quantcli.model.message import Correction, Request
+from quantcli.model.order import Fill, OrderGroup, OrderIntent, OrderState
 from quantcli.store.api import JournalEntry, Remark, Row
 
 _Note = tuple[OrderEventKind, Entry, int, Fill | None, str]

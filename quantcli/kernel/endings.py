@@ -1,6 +1,6 @@
 """What becomes of a wish when nothing of it is on the exchange: whether, and how, it ends.
 
-    ending(intent, attempts, rest, now_ns, rules) -> Settle | None
+    ending(intent, attempts, rest, now_ns, scene) -> Settle | None
 
 `ENDINGS` is the table, by how the last attempt ended.  Knows nothing of attempts that are open.
 """
@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from quantcli.kernel.actions import Settle
+from quantcli.kernel.policy import Scene
 from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.order import (
+    AttemptState,
     IntentPhase,
     OrderIntent,
     OrderState,
@@ -45,7 +47,7 @@ def ending(
     attempts: Sequence[OrderState],
     rest: Decimal,
     now_ns: int,
-    rules: SymbolMetadata | None,
+    scene: Scene,
 ) -> Settle | None:
     """How the wish ends; `None` if it goes on.  `rest` is what it has not got yet of its total."""
     wished = intent.order.quantity
@@ -53,10 +55,10 @@ def ending(
         return Settle(IntentPhase.SATISFIED, "", "filled")
     if intent.phase is IntentPhase.CANCEL_REQUESTED:
         return Settle(IntentPhase.CANCELED, intent.reason, "cancelled, nothing is working any more")
-    end = _by_last(intent, attempts[-1]) if attempts and not intent.held else None
+    end = _by_last(intent, attempts[-1], scene) if attempts and not intent.held else None
     if intent.held or end is not None:
         return end
-    if rest < min(wished, _least(intent.order, rules)):
+    if rest < min(wished, _least(intent.order, scene.rules)):
         return Settle(IntentPhase.SATISFIED, f"dust: {rest} is too small an order", "filled but for dust")
     if intent.order.expire_ns is None or now_ns < intent.order.expire_ns:
         return None
@@ -73,11 +75,13 @@ def _least(order: StandardOrder, rules: SymbolMetadata | None) -> Decimal:
     return least
 
 
-def _by_last(intent: OrderIntent, last: OrderState) -> Settle | None:
+def _by_last(intent: OrderIntent, last: OrderState, scene: Scene) -> Settle | None:
     """How the wish ends with its last attempt; `None` if it goes on.
 
     An attempt at older terms ends nothing, unless somebody else cancelled it before we did.
     """
+    if scene.is_linked and last.state is AttemptState.DEAD:
+        return Settle(IntentPhase.FAILED, f"not placed: {last.reason}", "linked orders are placed once")
     cancelled = last.status in _CANCELLED
     if (cancelled and last.cancel_sent_ns) or (not cancelled and last.generation != intent.generation):
         return None

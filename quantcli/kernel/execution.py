@@ -30,21 +30,16 @@ from quantcli.kernel.policy import Policy
 from quantcli.kernel.projection import Entry, Projection
 from quantcli.model.event import OrderEventKind
 from quantcli.model.instrument import canonical
+from quantcli.model.message import Amend, Cancel, Lookup, Place, PlaceList, Survey
 from quantcli.model.order import (
-    Amend,
     Amendment,
     AttemptState,
-    Cancel,
     Evidence,
     Fill,
     IntentPhase,
-    Lookup,
     OrderState,
     OrderStatus,
-    Place,
-    PlaceList,
     StandardOrder,
-    Survey,
 )
 from quantcli.store.api import RECENT_NS, Identity
 

@@ -20,19 +20,14 @@ from enum import StrEnum
 from msgspec.structs import replace
 
 from quantcli.errors import InvariantError
+from quantcli.model.message import Absence, Asked, Observation, Refusal, Refused, Silence
 from quantcli.model.order import (
-    Absence,
-    Asked,
     AttemptState,
     Evidence,
-    Observation,
     Order,
     OrderState,
     OrderStatus,
     ReconciliationStatus,
-    Refusal,
-    Refused,
-    Silence,
     StandardOrder,
 )
 
@@ -56,6 +51,7 @@ class Seen(StrEnum):
     COMPLETE = "complete"  # every fill is known
     INCOMPLETE = "incomplete"
     PROVED = "proved"  # never existed: by the resolver's proof, or an operator's word
+    REAPPEARED = "reappeared"  # listed as open long after it had ended
     VANISHED = "vanished"  # worked once, provably does no more, and every fill is known
 
 
@@ -78,6 +74,7 @@ _ROWS: tuple[tuple[Seen, tuple[AttemptState | None, ...]], ...] = (
     (Seen.COMPLETE, (None, None, None, None, _D, _D)),
     (Seen.INCOMPLETE, (None, None, None, None, _C, _C)),
     (Seen.PROVED, (None, _X, None, None, None, None)),
+    (Seen.REAPPEARED, (None, None, _L, None, None, _L)),
     (Seen.VANISHED, (None, None, None, _D, None, None)),
 )
 
@@ -158,6 +155,13 @@ def agreed(state: OrderState, asked_ns: int, agrees: bool) -> OrderState:
         return replace(state, evidence=replace(known, first_agreed_ns=0, last_agreed_ns=0))
     first, last = known.first_agreed_ns or asked_ns, max(known.last_agreed_ns, asked_ns)
     return replace(state, evidence=replace(known, first_agreed_ns=first, last_agreed_ns=last))
+
+
+def reappeared(state: OrderState) -> OrderState:
+    """`state` of an order that had ended, or never been, and that the exchange keeps listing as open."""
+    status = OrderStatus.PARTIALLY_FILLED if state.filled else OrderStatus.NEW
+    moved = _moved(state, Seen.REAPPEARED, "listed as open long after its end")
+    return replace(moved, status=status, evidence=None)
 
 
 def vanished(state: OrderState, reason: str) -> OrderState:
@@ -322,15 +326,14 @@ def _size(order: StandardOrder) -> tuple[Decimal, Decimal, Decimal]:
 
 
 def _with_amendment(state: OrderState) -> OrderState:
-    """`state`, in which an amendment that has come about, or cannot any more, is no longer pending."""
+    """`state`, in which an amendment that has come about is no longer pending.
+
+    Of an order that has ended it may still be told that it had.
+    """
     pending = state.amendment
-    if pending is None:
+    if pending is None or _size(pending.order) != _size(state.order):
         return state
-    if state.state in _ENDED:
-        return replace(state, amendment=None)
-    if _size(pending.order) == _size(state.order):
-        return replace(state, amendment=None, generation=max(state.generation, pending.generation))
-    return state
+    return replace(state, amendment=None, generation=max(state.generation, pending.generation))
 
 
 def _status(state: OrderState, reported: OrderStatus, filled: Decimal, order: StandardOrder) -> OrderStatus:

@@ -39,6 +39,7 @@ class Scene(msgspec.Struct, frozen=True, gc=False):
     `clock_error_ns`  how far our clock may be off the exchange's
     `is_opposed`      an order of the other side is open in the market
     `is_betrayed`     the exchange has broken its contract: nothing can be proved by it any more
+    `is_linked`       the exchange links its order to others: it is placed with them, once
     `rules`           the market's steps and minima, where they are known
     """
 
@@ -46,6 +47,7 @@ class Scene(msgspec.Struct, frozen=True, gc=False):
     clock_error_ns: int = 0
     is_opposed: bool = False
     is_betrayed: bool = False
+    is_linked: bool = False
     rules: SymbolMetadata | None = None
 
 

@@ -104,8 +104,9 @@ class MarketView:
     """What is known of one market as a whole.
 
     `is_synced`: a statement asked since `since_ns`, the start or the last gap, was folded.  `asked_ns`: when
-    one was last asked for; `moved_ns`: when `row.position` last changed, by our clock.
-    `gap` is how far the last calm statement was from our books, seen at `gap_ns`.
+    one was last asked for; `moved_ns`: when `row.position` last changed, by our clock.  `unrecorded`: orders
+    of ours that the exchange lists and we have no row of, since when.  `gap` is how far the last calm
+    statement was from our books, seen at `gap_ns`.
     """
 
     __slots__ = (
@@ -119,6 +120,7 @@ class MarketView:
         "row",
         "rules",
         "since_ns",
+        "unrecorded",
     )
 
     def __init__(self, row: MarketRow, rules: SymbolMetadata | None, now_ns: int) -> None:
@@ -128,6 +130,7 @@ class MarketView:
         symbol = Symbol.parse(row.symbol)
         self.base = "" if symbol.is_futures else symbol.base
         self.is_synced = False
+        self.unrecorded: dict[str, int] = {}
         self.asked_ns = 0
         self.moved_ns = 0
         self.gap = _ZERO

@@ -75,6 +75,7 @@ _FILLS_PENDING = ReconciliationStatus.FILLS_PENDING
 _NEEDS_OPERATOR = ReconciliationStatus.NEEDS_OPERATOR
 
 _ZERO = Decimal(0)
+_GONE = "it worked once, and is not found any more"
 
 
 def decide(
@@ -201,12 +202,19 @@ def _keep_working(case: Case) -> Decision:
     status = (
         _NEEDS_OPERATOR if late_ns >= policy.hold_ns else _UNCERTAIN if in_doubt or late_ns >= 0 else _IN_SYNC
     )
-    known = attempt.evidence
-    if known is not None and _resolution(case) is Resolution.PROVE:
-        gone_ns = known.last_absent_ns - known.first_absent_ns
-        if known.probed_ns or gone_ns >= policy.venue.replica_lag_ns:
-            return _prove(case, status, "it worked once, and is not found any more")
+    if _is_gone(case):
+        return _prove(case, status, _GONE)
     return _look(case, status, f"not seen for {policy.resync_ns / NS_PER_S:g} s")
+
+
+def _is_gone(case: Case) -> bool:
+    """Whether it is time to prove that a working order vanished: the exchange has denied it, or look-ups have
+    not found it for as long as copies lag."""
+    known = case.attempt.evidence
+    if known is None or _resolution(case) is not Resolution.PROVE:
+        return False
+    gone_ns = known.last_absent_ns - known.first_absent_ns
+    return known.probed_ns > 0 or gone_ns >= case.policy.venue.replica_lag_ns
 
 
 def _adjust(case: Case) -> Decision:
@@ -239,7 +247,10 @@ def _await_amendment(case: Case, over_ns: int) -> Decision:
     why = "nobody knows whether the amendment reached the exchange"
     if case.attempt.lookup_sent_ns <= over_ns < case.now_ns:
         return Decision((LookUp(case.attempt.client_order_id, why),), _UNCERTAIN, _soon(case))
-    decision = _look(case, _UNCERTAIN, why)
+    status = _NEEDS_OPERATOR if case.now_ns - over_ns >= case.policy.hold_ns else _UNCERTAIN
+    if _is_gone(case):
+        return _prove(case, status, _GONE)
+    decision = _look(case, status, why)
     return replace(decision, look_again_at=over_ns + 1) if case.now_ns <= over_ns else decision
 
 
@@ -329,7 +340,7 @@ def _between_attempts(
     if intent.phase.is_terminal:
         return Decision((), _IN_SYNC)
     rest = intent.order.quantity - filled(attempts)
-    if (end := ending(intent, attempts, rest, now_ns, scene.rules)) is not None:
+    if (end := ending(intent, attempts, rest, now_ns, scene)) is not None:
         return Decision((end,), _IN_SYNC)
     if intent.held:
         return Decision((), ReconciliationStatus.HELD_BACK)

@@ -11,7 +11,7 @@ Three independent proofs, each later than the one before, because each alone has
 
 One agreement of positions could be an accident of two trades that net out, so while an order of the
 other side is open in the market the agreements must span the time in which the exchange's copies
-catch up.  What came to light against it meanwhile is no concern of this module: a sighting has then made the
+catch up; so must they for an order that was there once.  What came to light against it meanwhile is no concern of this module: a sighting has then made the
 attempt LIVE.  Asks nobody anything.
 """
 
@@ -41,7 +41,8 @@ def missing(attempt: OrderState, now_ns: int, policy: Policy, scene: Scene) -> t
         return (Need.FENCE,)
     if not known.probed_ns:
         return (Need.PROBE,)
-    span_ns = policy.venue.replica_lag_ns if scene.is_opposed else policy.spacing_ns
+    is_lagging = scene.is_opposed or attempt.state is AttemptState.LIVE
+    span_ns = policy.venue.replica_lag_ns if is_lagging else policy.spacing_ns
     found = {
         Need.ABSENCE: known.last_absent_ns - known.first_absent_ns >= span_ns,
         Need.AGREEMENT: known.last_agreed_ns - known.first_agreed_ns >= span_ns,

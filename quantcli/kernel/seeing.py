@@ -1,4 +1,4 @@
-"""What is seen of the exchange, folded: reports on orders, statements of markets, prices, an operator's word.
+"""What is seen of the exchange, folded: reports on orders, statements of markets, prices.
 
 Each method takes one event of `steps`.  Facts are never refused: what does not fit our record changes the
 record, and is said aloud (`reopened`, drift, safe mode).  Knows nothing of what is wished.
@@ -9,40 +9,35 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from quantcli.errors import ValidationError
 from quantcli.kernel import groups
 from quantcli.kernel import identity as ids
 from quantcli.kernel.actions import LookUp
 from quantcli.kernel.desk import Desk
 from quantcli.kernel.lifecycle import (
     OrderReport,
-    Seen,
     agreed,
-    doubted,
     is_news,
     merge,
+    reappeared,
     seated,
     terms_of,
 )
 from quantcli.kernel.policy import Scene
 from quantcli.kernel.projection import Entry, MarketView
 from quantcli.kernel.resolver import fenced_ns
-from quantcli.kernel.steps import AcceptDrift, ClockBound, Observed, Quoted, Verdict
+from quantcli.kernel.steps import ClockBound, Observed, Quoted
 from quantcli.model.event import OrderEventKind
+from quantcli.model.message import Correction, Observation, Silence, Statement
 from quantcli.model.order import (
     AttemptState,
-    Correction,
     Fill,
     IntentPhase,
-    Observation,
     Order,
     OrderIntent,
     OrderState,
     OrderStatus,
     OrderType,
-    Silence,
     StandardOrder,
-    Statement,
 )
 from quantcli.store.api import Identity
 
@@ -75,8 +70,11 @@ class Seeing:
                 self._strange(report)
             return
         entry, before = found
-        fills = self._new_fills(entry, report)
-        fills_qty = sum([fill.qty for fill in fills], before.fills_qty)
+        if self._is_outdated(before, report):
+            desk.draft.log(entry, before.attempt, "outdated", "seen working long before it was proved gone")
+            return
+        fills, more = self._new_fills(entry, report)
+        fills_qty = before.fills_qty + more if more else before.fills_qty
         after = merge(before, report, fills_qty, desk.draft.now_ns)
         desk.hands.metrics.errors += isinstance(report, Silence)
         desk.hands.check("filled_monotone", after.filled >= before.filled, before.client_order_id)
@@ -89,20 +87,31 @@ class Seeing:
         if entry.is_open:
             desk.enqueue(entry)
 
-    def _new_fills(self, entry: Entry, report: OrderReport) -> list[Fill]:
-        """Fills of a report that were not folded before, bound to their intent, as rows."""
-        if not isinstance(report, Observation):
-            return []
-        fills = []
-        for reported in report.fills:
-            if not self._desk.view.is_fill_known(reported, entry):
-                fill = replace(
-                    reported, intent_id=entry.intent.intent_id, client_order_id=report.client_order_id
-                )
-                self._desk.book(fill)
-                entry.base_fees += self._desk.market(fill.symbol).base_fee(fill)
-                fills.append(fill)
-        return fills
+    def _is_outdated(self, known: OrderState, report: OrderReport) -> bool:
+        """Whether a report only tells of the time before the proof that its order is gone: it may have been
+        there, been cancelled by the probe, and its news been held up on the way."""
+        evidence = known.evidence
+        if known.state is not AttemptState.DEAD or evidence is None or not isinstance(report, Observation):
+            return False
+        has_traded = report.filled or report.fills or report.status.is_terminal
+        return not has_traded and report.venue_ns + self._desk.clock_error_ns < evidence.fenced_ns
+
+    def _new_fills(self, entry: Entry, report: OrderReport) -> tuple[list[Fill], Decimal]:
+        """Fills of a report that were not folded before, bound to their intent, as rows; and how much more of
+        the order is known, with those that were booked as a stranger's when nobody knew whose they were."""
+        fills: list[Fill] = []
+        more = _ZERO
+        for reported in report.fills if isinstance(report, Observation) else ():
+            if reported.trade_id in entry.trades:
+                continue
+            more += reported.qty
+            if self._desk.view.is_fill_known(reported, entry):
+                continue
+            fill = replace(reported, intent_id=entry.intent.intent_id, client_order_id=report.client_order_id)
+            self._desk.book(fill)
+            entry.base_fees += self._desk.market(fill.symbol).base_fee(fill)
+            fills.append(fill)
+        return fills, more
 
     def _follow(self, entry: Entry, before: OrderState, after: OrderState) -> None:
         """What a change to one attempt means beyond it."""
@@ -124,8 +133,8 @@ class Seeing:
         desk.draft.log(entry, after.attempt, "reopened", f"was {before.state.value}: {before.reason}")
         # What was sent to cancel it before is answered: the exchange did not know it then.
         desk.draft.put_state(entry, replace(after, cancel_sent_ns=0))
-        if before.state is AttemptState.DEAD:
-            desk.betrayed(f"order {after.client_order_id} appeared after it had been proved not to exist")
+        if after.state is AttemptState.LIVE and before.evidence is not None:
+            desk.betrayed(f"order {after.client_order_id} appeared after it had been proved to be gone")
 
     def _ended(self, entry: Entry, after: OrderState) -> None:
         """An order that the exchange itself links to another may have been ended by that one."""
@@ -142,20 +151,20 @@ class Seeing:
     def _strange(self, report: Observation) -> None:
         """An order we have no row of: a stranger's, one of ours of long ago, or one our record has lost."""
         owner = ids.read(self._identity, report.client_order_id)
-        is_working = report.status in (OrderStatus.NEW, OrderStatus.PARTIALLY_FILLED)
-        if owner is not None and is_working and report.order is not None:
-            self._import(_listed(report), *owner)
-            self._reported(report)
-            return
-        if owner is not None and is_working:
-            self._desk.enter_safe_mode(
-                f"the exchange works {report.client_order_id}, which we have no record of"
-            )
+        if owner is not None and not report.status.is_terminal:
+            for symbol in self._desk.view.markets:  # is it there indeed?  One list tells
+                self._desk.surveys.add(symbol, self._desk.draft.now_ns)
         for fill in report.fills:
             self._strange_fill(fill, owner)
 
     def _strange_fill(self, reported: Fill, owner: tuple[str, int] | None) -> None:
         desk = self._desk
+        if owner is not None and (entry := desk.view.find(owner[0])) is not None:
+            terms = replace(entry.intent.order, quantity=max(entry.intent.order.quantity, reported.qty))
+            seen = _seen(reported.client_order_id, reported, terms)
+            self._import(_listed(seen), *owner)
+            self._reported(seen)
+            return
         if desk.view.is_fill_known(reported, None):
             return
         fill = replace(reported, intent_id=owner[0] if owner else "")
@@ -198,18 +207,25 @@ class Seeing:
         market = desk.market(symbol)
         listed = self._fold_orders(market, statement)
         is_explained = self._fold_fills(market, statement.fills)
-        if statement.asked_ns >= market.since_ns:
-            market.is_synced = True
         if statement.asked_ns > market.row.surveyed_ns:
             desk.draft.put_market(market, surveyed_ns=statement.asked_ns)
             desk.forget_fills()
         self._look_for_missing(market, statement, listed)
         self._compare(market, statement, listed, is_explained)
+        # Nothing can be proved of an order that was placed before there was a baseline.
+        if statement.asked_ns >= market.since_ns:
+            market.is_synced = market.row.baseline is not None or statement.position is None
+        if not market.is_synced:
+            desk.surveys.add(symbol, desk.draft.now_ns + desk.policy.spacing_ns)
+        if market.unrecorded:
+            desk.surveys.add(symbol, desk.draft.now_ns + desk.policy.patience_ns)
         desk.enqueue_all(symbol)
 
     def _fold_orders(self, market: MarketView, statement: Statement) -> set[str]:
         """Fold the list of open orders; the client order ids of ours in it."""
         ours, foreign = set(), []
+        names = {order.client_order_id for order in statement.orders}
+        market.unrecorded = {name: ns for name, ns in market.unrecorded.items() if name in names}
         for order in statement.orders:
             client_id = order.client_order_id or self._desk.view.client_id_of(
                 order.symbol, order.exchange_order_id
@@ -218,9 +234,12 @@ class Seeing:
             if self._desk.view.find_attempt(client_id) is None:
                 if owner is None:
                     foreign.append(order)
+                if owner is None or not self._is_confirmed(market, client_id, owner[0], statement):
                     continue
+                market.unrecorded.pop(client_id, None)
                 self._import(order, *owner)
             ours.add(client_id)
+            self._check_ended(client_id, statement)
             seen = Observation(
                 client_id,
                 order.exchange_order_id,
@@ -233,6 +252,30 @@ class Seeing:
         if tuple(foreign) != market.row.foreign:
             self._desk.draft.put_market(market, foreign=tuple(foreign))
         return ours
+
+    def _check_ended(self, client_order_id: str, statement: Statement) -> None:
+        """An order that had ended and is still listed when every copy should know better is there after all."""
+        desk, found = self._desk, self._desk.view.find_attempt(client_order_id)
+        if found is None or not found[1].state.is_closed:
+            return
+        entry, before = found
+        ended_ns = max(before.prepared_ns, before.last_sync_at, before.cancel_sent_ns)
+        if ended_ns < statement.asked_ns - desk.policy.venue.replica_lag_ns:
+            after = reappeared(before)
+            desk.draft.put_state(entry, after)
+            desk.hands.tell(entry, before, after, ())
+            self._follow(entry, before, after)
+            desk.enqueue(entry)
+
+    def _is_confirmed(
+        self, market: MarketView, client_order_id: str, intent_id: str, statement: Statement
+    ) -> bool:
+        """Whether an order of ours that we have no row of is there indeed: it may have been settled long ago,
+        and a copy that lags behind may show it still.  Of a wish that we know, we know every order."""
+        if self._desk.view.find(intent_id) is not None:
+            return True
+        first_ns = market.unrecorded.setdefault(client_order_id, statement.asked_ns)
+        return statement.asked_ns - first_ns >= self._desk.policy.venue.replica_lag_ns
 
     def _fold_fills(self, market: MarketView, fills: Iterable[Fill]) -> bool:
         """Fold the trades; whether all of them could be given to an order.
@@ -251,15 +294,7 @@ class Seeing:
                 continue  # an old trade is no sighting of its order
             client_id = fill.client_order_id or view.client_id_of(fill.symbol, fill.exchange_order_id)
             if view.find_attempt(client_id) is not None:
-                seen = Observation(
-                    client_id,
-                    fill.exchange_order_id,
-                    OrderStatus.UNKNOWN,
-                    _ZERO,
-                    fill.exchange_ns,
-                    (fill,),
-                )
-                self._reported(seen)
+                self._reported(_seen(client_id, fill))
             elif not client_id and in_doubt:
                 is_explained = False
             else:
@@ -273,7 +308,7 @@ class Seeing:
                 if (
                     state.state is AttemptState.LIVE
                     and state.client_order_id not in listed
-                    and max(state.last_sync_at, state.lookup_sent_ns) < statement.asked_ns
+                    and max(state.last_sync_at, state.lookup_sent_ns) <= statement.asked_ns
                 ):
                     why = "not in the list of open orders"
                     self._desk.hands.look_up(entry, LookUp(state.client_order_id, why))
@@ -288,6 +323,7 @@ class Seeing:
         attempts = [(e, s) for e in desk.view.of_market(row.symbol) for s in e.open_attempts]
         is_calm = (
             is_explained
+            and not market.unrecorded
             and market.moved_ns < asked_ns
             and all(state.fills_qty == state.filled for _, state in attempts)
         )
@@ -321,7 +357,7 @@ class Seeing:
         if not self._desk.view.is_known(key, correction.venue_ns):
             self._desk.correct(correction)
 
-    # Prices, clocks, operators.
+    # Prices and clocks.
 
     def quoted(self, event: Quoted) -> None:
         """The best prices of a market."""
@@ -338,36 +374,15 @@ class Seeing:
                     desk.draft.put_state(entry, replace(state, evidence=None))
                     desk.enqueue(entry)
 
-    def verdict(self, event: Verdict) -> None:
-        """An operator's word: an order that nobody could prove anything about never existed."""
-        found = self._desk.view.find_attempt(event.client_order_id)
-        if found is None:
-            raise ValidationError(f"no order {event.client_order_id}", todo="`quant orders` lists them")
-        entry, before = found
-        if before.state is not AttemptState.AMBIGUOUS:
-            raise ValidationError(
-                f"order {event.client_order_id} is {before.state.value}", why="nobody is in doubt about it"
-            )
-        after = doubted(before, Seen.PROVED, f"operator: {event.reason}")
-        self._desk.draft.put_state(entry, after)
-        self._desk.hands.tell(entry, before, after, ())
-        self._desk.enqueue(entry)
-
-    def accept_drift(self, event: AcceptDrift) -> None:
-        """An operator's word: a difference of positions is to be reckoned with."""
-        desk, market = self._desk, self._desk.market(event.symbol)
-        if not market.row.drift:
-            raise ValidationError(f"{event.symbol} has no drift", why="our books and the exchange agree")
-        cause_id = f"{desk.draft.now_ns}"
-        correction = Correction(event.symbol, "operator", cause_id, market.row.drift, desk.draft.now_ns)
-        desk.correct(correction)
-        desk.draft.put_market(market, drift=_ZERO)
-        desk.draft.log(None, 0, "drift", f"{event.symbol} accepted: {event.reason}")
-        market.gap = _ZERO
-
 
 def _unrecorded(client_order_id: str) -> str:
     return f"the exchange works {client_order_id}, which is ours, and we have no record of it"
+
+
+def _seen(client_id: str, fill: Fill, order: StandardOrder | None = None) -> Observation:
+    """What an execution alone says of its order."""
+    status, exchange_id = OrderStatus.UNKNOWN, fill.exchange_order_id
+    return Observation(client_id, exchange_id, status, _ZERO, fill.exchange_ns, (fill,), order=order)
 
 
 def _listed(report: Observation) -> Order:

@@ -26,7 +26,8 @@ from quantcli.errors import SafetyError, ValidationError
 from quantcli.kernel.core import Core
 from quantcli.kernel.steps import Boot, Commit, Event, Force, Halted, Notify, Observed, Send
 from quantcli.model.event import OrderEvent
-from quantcli.model.order import Amend, Asked, Cancel, OrderState, Place, PlaceList, Silence
+from quantcli.model.message import Amend, Asked, Cancel, Place, PlaceList, Silence
+from quantcli.model.order import OrderState
 from quantcli.model.order import ReconciliationStatus as Status
 from quantcli.ports import Gateway
 from quantcli.store.api import Store

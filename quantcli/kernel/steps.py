@@ -10,7 +10,8 @@ from enum import IntEnum
 import msgspec
 
 from quantcli.model.event import OrderEvent
-from quantcli.model.order import OcoMode, Report, Request
+from quantcli.model.message import Report, Request
+from quantcli.model.order import OcoMode
 from quantcli.ports import Approved
 from quantcli.store.api import Loaded, Row
 

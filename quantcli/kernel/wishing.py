@@ -1,10 +1,11 @@
-"""What is asked of the kernel, folded: wishes, new terms, cancels, the kill switch, foreign orders adopted.
+"""What is asked of the kernel, folded: wishes, new terms, cancels, the kill switch, an operator's words.
 
 Each method takes one event of `steps`.  What cannot be is refused with `ValidationError` before anything is
 changed.  Knows nothing of what an exchange answers.
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from quantcli.clock import NS_PER_S
@@ -13,15 +14,28 @@ from quantcli.kernel import groups
 from quantcli.kernel import identity as ids
 from quantcli.kernel.desk import Desk
 from quantcli.kernel.execution import described
-from quantcli.kernel.lifecycle import seated, terms_of
+from quantcli.kernel.lifecycle import Seen, doubted, seated, terms_of, vanished
 from quantcli.kernel.projection import Entry, MarketView
-from quantcli.kernel.steps import Admit, AdmitGroup, Adopt, CancelIntents, Halt, Halted, Modify
+from quantcli.kernel.steps import (
+    AcceptDrift,
+    Admit,
+    AdmitGroup,
+    Adopt,
+    CancelIntents,
+    Halt,
+    Halted,
+    Modify,
+    Verdict,
+)
 from quantcli.model.instrument import Side, Symbol, round_qty
+from quantcli.model.message import Correction
 from quantcli.model.order import (
+    AttemptState,
     IntentPhase,
     OcoMode,
     OrderIntent,
     OrderType,
+    ReconciliationStatus,
     StandardOrder,
 )
 
@@ -39,6 +53,7 @@ class Wishing:
 
     def admit(self, event: Admit) -> None:
         """A new wish."""
+        self._check_request(event.request_id)
         approved = event.approved
         self._enqueued(
             self._entered(approved.order, approved.metadata, event.intent_id, request_id=event.request_id)
@@ -46,6 +61,7 @@ class Wishing:
 
     def admit_group(self, event: AdmitGroup) -> None:
         """New wishes that bear on each other."""
+        self._check_request(event.request_id and f"{event.request_id}/0")
         orders = [approved.order for approved in event.approved]
         if event.mode is OcoMode.NATIVE:
             self._check_native()
@@ -67,19 +83,21 @@ class Wishing:
             )
         self._desk.view.enter_group(group)
         self._desk.draft.put_group(group)
-        if event.mode is OcoMode.NATIVE:
-            self._desk.hands.place_linked(entries)
         for entry in entries:
             self._enqueued(entry)
+
+    def _check_request(self, request_id: str) -> None:
+        if request_id and self._desk.view.find_request(request_id) is not None:
+            raise ValidationError(
+                f"request {request_id} has just been asked for",
+                why="a request id names one order for ever",
+                todo="ask again: the answer is the order that is there",
+            )
 
     def _check_native(self) -> None:
         if not self._desk.policy.venue.native_oco:
             raise ValidationError(
                 "this exchange does not link orders", todo='use the mode "one_live" or "reduce_on_partial"'
-            )
-        if self._desk.halted or self._desk.safe_mode:
-            raise ValidationError(
-                "nothing new is placed now", why="trading is halted", todo="resume it first"
             )
 
     def _entered(
@@ -115,6 +133,11 @@ class Wishing:
             raise ValidationError(
                 f"intent {intent_id} cannot change to another market or side",
                 todo="cancel it and place a new order",
+            )
+        if self._desk.is_linked(intent):
+            raise ValidationError(
+                f"intent {intent_id} is linked to another by the exchange, and cannot change",
+                todo="cancel it and place new ones",
             )
         last = entry.last
         if last is not None and last.attempt + self._desk.policy.max_attempts > ids.MAX_ATTEMPT:
@@ -203,3 +226,38 @@ class Wishing:
         desk.draft.put_state(entry, state)
         desk.draft.log(entry, 1, "adopted", event.exchange_order_id)
         self._enqueued(entry)
+
+    # An operator's words.
+
+    def verdict(self, event: Verdict) -> None:
+        """An operator's word: an order that nobody could prove anything about is not there."""
+        found = self._desk.view.find_attempt(event.client_order_id)
+        if found is None:
+            raise ValidationError(f"no order {event.client_order_id}", todo="`quant orders` lists them")
+        entry, before = found
+        reason = f"operator: {event.reason}"
+        needs_word = before.reconciliation_status is ReconciliationStatus.NEEDS_OPERATOR
+        if before.state is AttemptState.AMBIGUOUS:
+            after = doubted(before, Seen.PROVED, reason)
+        elif before.state is AttemptState.LIVE and needs_word and before.fills_qty == before.filled:
+            after = vanished(before, reason)
+        else:
+            raise ValidationError(
+                f"order {event.client_order_id} is {before.state.value}",
+                why="nobody is in doubt about it, or fills of it are missing",
+            )
+        self._desk.draft.put_state(entry, after)
+        self._desk.hands.tell(entry, before, after, ())
+        self._desk.enqueue(entry)
+
+    def accept_drift(self, event: AcceptDrift) -> None:
+        """An operator's word: a difference of positions is to be reckoned with."""
+        desk, market = self._desk, self._desk.market(event.symbol)
+        if not market.row.drift:
+            raise ValidationError(f"{event.symbol} has no drift", why="our books and the exchange agree")
+        cause_id = f"{desk.draft.now_ns}"
+        correction = Correction(event.symbol, "operator", cause_id, market.row.drift, desk.draft.now_ns)
+        desk.correct(correction)
+        desk.draft.put_market(market, drift=Decimal(0))
+        desk.draft.log(None, 0, "drift", f"{event.symbol} accepted: {event.reason}")
+        market.gap = Decimal(0)

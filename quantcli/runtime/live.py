@@ -20,7 +20,7 @@ from quantcli.clock import NS_PER_S, VirtualClock
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.model.event import market_topic
 from quantcli.model.market import EVENT_TYPES, AggTrade, Bar, BookUpdate, MarketEvent, Ticker, Trade
-from quantcli.model.order import Report
+from quantcli.model.message import Report
 from quantcli.runtime.view import LiveView
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.trading.engine import Engine, tell_quote

@@ -24,7 +24,8 @@ from quantcli.model.batch import Chunk, events
 from quantcli.model.event import Event
 from quantcli.model.instrument import canonical
 from quantcli.model.market import Channel, MarketEvent
-from quantcli.model.order import Fill, Silence, Working
+from quantcli.model.message import Silence
+from quantcli.model.order import Fill, Working
 from quantcli.runtime.live import Feed, Live, Pace
 from quantcli.runtime.simulate import Job
 from quantcli.runtime.view import LiveView

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from quantcli.model.instrument import SymbolMetadata
-from quantcli.model.order import Amend, Asked, Cancel, Fill, Observation, Place, Refusal, StandardOrder
+from quantcli.model.message import Amend, Asked, Cancel, Observation, Place, Refusal
+from quantcli.model.order import Fill, StandardOrder
 from quantcli.simulation.orders import LiveOrder
 from quantcli.simulation.rules import Check, meaning, reject
 
@@ -50,5 +51,5 @@ def refusal(request: Place | Amend | Cancel, check: Check, meta: SymbolMetadata 
             asked, asked_ns = Asked.CANCEL, request.asked_ns
     code, message = reject(check, meta, asked)
     return Refusal(
-        request.client_order_id, asked.value, code, message, meaning(check), asked_ns=asked_ns, number=number
+        request.client_order_id, asked, code, message, meaning(check), asked_ns=asked_ns, number=number
     )

@@ -1,8 +1,8 @@
 """An imagined exchange: it takes requests as a real one would, and matches them against recorded data.
 
-    send ── Line (latency) ──> OrderDesk: rules, account ──> takes ──> rests or ends ──> Report
-                                   ▲
-    market data ── Market ── Matcher (queue model): resting orders filled, stops triggered ──> Report
+    send ── Line (latency) ──> OrderDesk: Admission (rules, account) ──> WorkingOrders ──> Report
+                                                                           ▲
+    market data ── Market ── Tape: Matcher (queue model), stops ───────────┘
 
 It speaks Binance's rules and answers with the same reports as a live gateway.  Market data comes one by
 one (`on_event`) or by columns (`load`, `next_row`, `on_row`); both give the same reports.  What is
@@ -23,13 +23,25 @@ from quantcli.model.account import AssetBalance, Position
 from quantcli.model.batch import Chunk
 from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.market import MarketEvent
-from quantcli.model.order import Cancel, Fill, Lookup, Order, OrderState, Place, Report, Request
+from quantcli.model.message import (
+    Amend,
+    Cancel,
+    Lookup,
+    Place,
+    PlaceList,
+    Report,
+    Request,
+    Survey,
+)
+from quantcli.model.order import Fill, Order, OrderState
 from quantcli.simulation.account import Account
 from quantcli.simulation.desk import OrderDesk
 from quantcli.simulation.fees import Fees
 from quantcli.simulation.latency import Latency, Line
 from quantcli.simulation.matching import Matcher, QueueModel
 from quantcli.simulation.scan import ColumnFeed
+from quantcli.simulation.tape import Tape
+from quantcli.simulation.working import WorkingOrders
 
 
 class SimulatedExchange:
@@ -64,8 +76,10 @@ class SimulatedExchange:
         self._line = Line(latency, seed)
         self._account = Account(balances, positions, instruments, fees)
         self._matcher = Matcher(queue)
-        self._desk = OrderDesk(instruments, self._account, self._matcher)
-        self._columns = ColumnFeed(self._desk.markets, self._desk.own, self._matcher)
+        self._working = WorkingOrders(instruments, self._account, self._matcher)
+        self._desk = OrderDesk(self._working, self._account)
+        self._tape = Tape(self._working, self._account, self._matcher)
+        self._columns = ColumnFeed(self._working.markets, self._working.own, self._matcher)
 
     # The gateway, and time.
 
@@ -75,7 +89,7 @@ class SimulatedExchange:
 
     def next_due(self) -> int | None:
         """Local time at which the next request arrives or order expires; `None` if nothing is to come."""
-        due, expiry = self._line.next_due(), self._desk.next_expiry()
+        due, expiry = self._line.next_due(), self._working.next_expiry()
         if expiry is None:
             return due
         return expiry + self._feed_ns if due is None else min(due, expiry + self._feed_ns)
@@ -88,9 +102,9 @@ class SimulatedExchange:
         """
         reports: list[Report] = []
         while (due := self.next_due()) is not None and due <= now_ns:
-            expiry = self._desk.next_expiry()
+            expiry = self._working.next_expiry()
             if expiry is not None and expiry + self._feed_ns == due:
-                reports += self._desk.expire_next()
+                reports += self._working.expire_next()
             else:
                 reports += self._answer(self._line.take(), due)
         return reports
@@ -101,17 +115,25 @@ class SimulatedExchange:
             case Place():
                 self._columns.catch_up_to(request.order.symbol, local_ns)
                 return self._desk.place(request, at_ns)
+            case PlaceList():
+                self._columns.catch_up_to(request.places[0].order.symbol, local_ns)
+                return self._desk.place_list(request, at_ns)
+            case Amend():
+                self._columns.catch_up_to(request.order.symbol, local_ns)
+                return self._desk.amend(request, at_ns)
             case Cancel():
                 return self._desk.cancel(request, at_ns)
             case Lookup():
                 return self._desk.lookup(request, at_ns)
+            case Survey():
+                return self._desk.survey(request, at_ns)
 
     # Market data, one by one.
 
     def on_event(self, event: MarketEvent) -> list[Report]:
         """Take a row of market data, after all that was due before it; what it does to our orders."""
         overdue = self.advance(event.local_ns - 1)
-        return overdue + self._desk.see(event, event.local_ns - self._feed_ns)
+        return overdue + self._tape.see(event, event.local_ns - self._feed_ns)
 
     # Market data, by columns.
 
@@ -129,7 +151,7 @@ class SimulatedExchange:
         local_ns = self._columns.local_ns(row)
         overdue = self.advance(local_ns - 1)
         event = self._columns.take(row)
-        return overdue if event is None else overdue + self._desk.see(event, local_ns - self._feed_ns)
+        return overdue if event is None else overdue + self._tape.see(event, local_ns - self._feed_ns)
 
     # What it shows.
 
@@ -143,16 +165,16 @@ class SimulatedExchange:
 
     def open_orders(self) -> list[Order]:
         """Open orders, oldest first."""
-        return [order.listed() for order in self._desk.open.values()]
+        return [order.listed() for order in self._working.open.values()]
 
     def fills(self) -> Sequence[Fill]:
         """Every execution since this exchange was made, in order."""
-        return self._desk.fills
+        return self._working.records.fills
 
     def book_so_far(self, symbol: str) -> tuple[DepthSync, int]:
         """A copy of a market's recorded book as it has been taken over, and how many book rows of the
         present chunk are in it.  It may be behind the present row, never ahead of it."""
-        depth = self._desk.markets[symbol].depth
+        depth = self._working.markets[symbol].depth
         return deepcopy(depth) or DepthSync(symbol), self._columns.book_rows_done(symbol)
 
     @property
@@ -170,4 +192,4 @@ class SimulatedExchange:
         `balances` and `positions` given at the start include what these fills did; what live orders hold
         is taken from the free amounts.
         """
-        self._desk.adopt(state, fills)
+        self._working.adopt(state, fills)

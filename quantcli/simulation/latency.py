@@ -13,7 +13,7 @@ from random import Random
 
 import msgspec
 
-from quantcli.model.order import Request
+from quantcli.model.message import Request
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -89,12 +89,17 @@ class LiveOrder:
 
     def amended(self, terms: StandardOrder) -> "LiveOrder":
         """What it would be with new terms; itself it stays as it is."""
-        order = LiveOrder(
-            self.client_order_id, self.exchange_order_id, terms, self.meta, self.created_ns
-        )
+        order = LiveOrder(self.client_order_id, self.exchange_order_id, terms, self.meta, self.created_ns)
         order.remaining = terms.quantity - self.filled
         order.armed = self.armed
         return order
+
+    def part(self) -> "LiveOrder | None":
+        """Leave the list it is in; the other order of it."""
+        other, self.sibling = self.sibling, None
+        if other is not None:
+            other.sibling = None
+        return other
 
     @property
     def filled(self) -> Decimal:

@@ -1,8 +1,8 @@
 """What the exchange refuses, and in which words: Binance's filters, codes and messages.
 
 Sources, all on developers.binance.com: "Filters" and "Error codes for Binance" (spot), "Error Codes"
-(USDⓈ-M futures).  Refusals are in these words whatever exchange the recording comes from.
-Knows the terms of an order and the rules of its market; knows nothing of accounts or matching.
+and "Modify Order" (USDⓈ-M futures).  Refusals are in these words whatever exchange the recording comes
+from.  Knows the terms of an order and the rules of its market; knows nothing of accounts or matching.
 """
 
 from decimal import Decimal
@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from quantcli.model.instrument import SymbolMetadata
+from quantcli.model.message import Asked, Refused
 from quantcli.model.order import OrderType, StandardOrder
 
 STOPS = frozenset({OrderType.STOP_LIMIT, OrderType.STOP_MARKET})
@@ -43,6 +44,16 @@ class Check(StrEnum):
     REDUCE_ONLY = "reduce_only"
     FUNDS = "funds"
     UNKNOWN_ORDER = "unknown_order"
+    NO_CHANGE = "no_change"
+    OTHER_PRICE = "other_price"
+    LARGER = "larger"
+    FILLED = "filled"
+    NOT_A_LIMIT = "not_a_limit"
+    NO_LISTS = "no_lists"
+    LIST_ORDERS = "list_orders"
+    LIST_TYPE = "list_type"
+    LIST_LIMITS = "list_limits"
+    LIST_PRICES = "list_prices"
 
 
 class Reject(NamedTuple):
@@ -81,6 +92,10 @@ SPOT = _BOTH | {
     Check.TRIGGER: Reject(-2010, "Stop price would trigger immediately."),
     Check.POST_ONLY: Reject(-2010, "Order would immediately match and take."),
     Check.FUNDS: Reject(-2010, "Account has insufficient balance for requested action."),
+    Check.LIST_ORDERS: Reject(-1014, "Unsupported order combination."),
+    Check.LIST_TYPE: Reject(-1158, "Order type not supported in OCO."),
+    Check.LIST_LIMITS: Reject(-1168, "At least one OCO order must be contingent."),
+    Check.LIST_PRICES: Reject(-2010, "The relationship of the prices for the orders is not correct."),
 }
 
 FUTURES = _BOTH | {
@@ -105,15 +120,46 @@ FUTURES = _BOTH | {
     ),
     Check.REDUCE_ONLY: Reject(-2022, "ReduceOnly Order is rejected."),
     Check.FUNDS: Reject(-2019, "Margin is insufficient."),
+    Check.NO_LISTS: Reject(-1020, "This operation is not supported."),
+}
+
+# "Order Amend Keep Priority": -2038 comes with the messages of the matching engine.  What it says to a
+# quantity that has filled already is not documented; of its messages this one describes it.
+SPOT_AMEND = SPOT | {
+    Check.CLOSED: Reject(-2038, "Market is closed."),
+    Check.UNKNOWN_ORDER: Reject(-2038, "Unknown order sent."),
+    Check.NO_CHANGE: Reject(-2038, "The requested action would change no state; rejecting."),
+    Check.OTHER_PRICE: Reject(-1106, "Parameter 'price' sent when not required."),
+    Check.LARGER: Reject(-2038, "Order amend (quantity increase) is not supported."),
+    Check.FILLED: Reject(-2038, "Price * QTY is zero or less."),
+}
+
+FUTURES_AMEND = FUTURES | {
+    Check.CLOSED: Reject(-5024, "Symbol is not in trading status. Order amendment is not permitted."),
+    Check.UNKNOWN_ORDER: Reject(-2013, "Order does not exist."),
+    Check.NO_CHANGE: Reject(-5027, "No need to modify the order."),
+    Check.NOT_A_LIMIT: Reject(-5025, "Only limit order is supported."),
+    Check.NOTIONAL: Reject(-5029, "Order's notional must be no smaller than {min_notional}"),
+}
+
+_MEANING = {
+    Check.LATE: Refused.BUSY,
+    Check.DUPLICATE: Refused.EXISTS,
+    Check.UNKNOWN_ORDER: Refused.UNKNOWN_ORDER,
 }
 
 
-def reject(check: Check, meta: SymbolMetadata | None) -> Reject:
+def reject(check: Check, meta: SymbolMetadata | None, asked: Asked) -> Reject:
     """The refusal in the words of the market's kind; `None` is a market that does not exist."""
     if meta is None or not meta.symbol.is_futures:
-        return SPOT[check]
-    code, message = FUTURES[check]
+        return (SPOT_AMEND if asked is Asked.AMEND else SPOT)[check]
+    code, message = (FUTURES_AMEND if asked is Asked.AMEND else FUTURES)[check]
     return Reject(code, message.format(min_notional=meta.min_notional))
+
+
+def meaning(check: Check) -> Refused:
+    """What a refusal means to whoever asked."""
+    return _MEANING.get(check, Refused.FINAL)
 
 
 def malformed(order: StandardOrder, meta: SymbolMetadata) -> Check | None:

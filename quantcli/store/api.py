@@ -27,8 +27,8 @@ from typing import Protocol
 
 import msgspec
 
+from quantcli.model.message import Correction
 from quantcli.model.order import (
-    Correction,
     Fill,
     Order,
     OrderGroup,

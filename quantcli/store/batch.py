@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from quantcli.errors import InvariantError
-from quantcli.model.order import Correction, Fill, OrderGroup, OrderIntent, OrderState
+from quantcli.model.message import Correction
+from quantcli.model.order import Fill, OrderGroup, OrderIntent, OrderState
 from quantcli.store import refusals
 from quantcli.store.api import JournalEntry, MarketRow, Remark, Row
 from quantcli.store.rows import (

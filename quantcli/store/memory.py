@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from quantcli.errors import InvariantError
-from quantcli.model.order import Correction, Fill, OrderGroup, OrderIntent, OrderState
+from quantcli.model.message import Correction
+from quantcli.model.order import Fill, OrderGroup, OrderIntent, OrderState
 from quantcli.store import refusals
 from quantcli.store.api import RECENT_NS, Identity, JournalEntry, Loaded, MarketRow, Remark, Row
 from quantcli.store.memory_intents import MemoryIntents, by_age

@@ -14,7 +14,14 @@ import aiosqlite
 import msgspec
 
 from quantcli.clock import NS_PER_S
-from quantcli.model.order import Correction, Fill, OrderGroup, OrderIntent, OrderState, ReconciliationStatus
+from quantcli.model.message import Correction
+from quantcli.model.order import (
+    Fill,
+    OrderGroup,
+    OrderIntent,
+    OrderState,
+    ReconciliationStatus,
+)
 from quantcli.store import refusals
 from quantcli.store.api import JournalEntry, Loaded, MarketRow, Remark
 from quantcli.store.database import SCHEMA_VERSION, check_version, read_only_uri, store_errors

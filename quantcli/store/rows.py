@@ -15,7 +15,8 @@ import msgspec
 
 from quantcli.errors import StoreError
 from quantcli.model.instrument import canonical
-from quantcli.model.order import Correction, Fill, OrderGroup, OrderIntent, OrderState, StandardOrder
+from quantcli.model.message import Correction
+from quantcli.model.order import Fill, OrderGroup, OrderIntent, OrderState, StandardOrder
 from quantcli.store.api import JournalEntry, MarketRow
 
 T = TypeVar("T", bound=msgspec.Struct)

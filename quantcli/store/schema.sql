@@ -150,7 +150,8 @@ CREATE TABLE markets (
     "foreign"   TEXT    NOT NULL CHECK (json_valid("foreign"))
 ) STRICT, WITHOUT ROWID;
 
--- Executions, corrections and the journal are facts: they stay what they were.
+-- Executions, corrections and the journal are facts: they stay what they were, whoever writes to this file
+-- (short of a stranger's REPLACE, which triggers do not see).
 CREATE TABLE fills (
     position          INTEGER PRIMARY KEY,  -- order of insertion
     trade_id          TEXT    NOT NULL,

@@ -24,7 +24,8 @@ from quantcli.kernel.steps import Halted
 from quantcli.model.event import OrderEvent, PortfolioValue, RiskLimit, market_topic
 from quantcli.model.instrument import SymbolMetadata, to_decimal
 from quantcli.model.market import Bar, Channel, Ticker
-from quantcli.model.order import Report, StandardOrder
+from quantcli.model.message import Report
+from quantcli.model.order import StandardOrder
 from quantcli.store.halt import KillLevel
 from quantcli.trading.bars import BarBuilder, parse_interval
 from quantcli.trading.loader import strategy_error

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from quantcli.model.order import Asked, Refused
+from quantcli.model.message import Asked, Refused
 
 
 class Meaning(StrEnum):

@@ -28,29 +28,31 @@ from quantcli.kernel.steps import (
 )
 from quantcli.model.event import OrderEvent
 from quantcli.model.instrument import Side
-from quantcli.model.order import (
+from quantcli.model.message import (
     Absence,
     Asked,
-    AttemptState,
     Cancel,
-    Fill,
-    IntentPhase,
     Lookup,
     Observation,
-    Order,
-    OrderIntent,
-    OrderState,
-    OrderStatus,
-    OrderType,
     Place,
     Refusal,
     Refused,
     Report,
     Request,
     Silence,
-    StandardOrder,
     Statement,
     Survey,
+)
+from quantcli.model.order import (
+    AttemptState,
+    Fill,
+    IntentPhase,
+    Order,
+    OrderIntent,
+    OrderState,
+    OrderStatus,
+    OrderType,
+    StandardOrder,
 )
 from quantcli.model.venue import AmendRule, Resolution, VenueContract
 from quantcli.ports import Approved

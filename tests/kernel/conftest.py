@@ -12,16 +12,8 @@ from quantcli.kernel.policy import Policy
 from quantcli.model.account import AccountState, Position
 from quantcli.model.event import OrderEvent, OrderEventKind
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata
-from quantcli.model.order import (
-    Fill,
-    Observation,
-    OrderStatus,
-    OrderType,
-    Place,
-    Request,
-    StandardOrder,
-    TimeInForce,
-)
+from quantcli.model.message import Observation, Place, Request
+from quantcli.model.order import Fill, OrderStatus, OrderType, StandardOrder, TimeInForce
 from quantcli.ports import Approved
 from quantcli.store.api import Identity
 from quantcli.store.memory import MemoryStore

@@ -14,19 +14,9 @@ from msgspec.structs import replace
 from quantcli.clock import NS_PER_MS, NS_PER_S
 from quantcli.kernel.steps import ClockBound
 from quantcli.model.event import OrderEventKind
-from quantcli.model.order import (
-    Amend,
-    Asked,
-    AttemptState,
-    Cancel,
-    IntentPhase,
-    Lookup,
-    OrderStatus,
-    OrderType,
-    Place,
-    Refused,
-    Survey,
-)
+from quantcli.model.message import Amend, Asked, Cancel, Lookup, Place, Refused, Survey
+from quantcli.model.order import AttemptState, IntentPhase, OrderStatus, OrderType, ReconciliationStatus
+from quantcli.model.venue import AmendRule, VenueContract
 from tests.kernel.by_hand import DECREASE, PROVE, TOTAL, ByHand
 
 LIVE, DONE, PREPARED = AttemptState.LIVE, AttemptState.DONE, AttemptState.PREPARED
@@ -329,6 +319,27 @@ def test_a_restart_sends_a_lost_one_again():
         for _ in bench.take(Lookup):
             bench.show(client_id, NEW, order=bench.order())
     assert [amend.number for amend in bench.take(Amend)] == [2]
+
+
+def test_an_order_that_vanishes_with_an_amendment_on_its_way_ends_all_the_same():
+    """T12, V29, L1."""
+    bench, intent_id, client_id, _ = amending()
+    del bench.orders[client_id]
+    for _ in range(400):
+        bench.wait(0.5)
+        bench.answer_all()
+    assert bench.states(intent_id)[:1] == [DONE]
+    assert bench.attempts(intent_id)[1].order.price == 101
+
+
+def test_an_amendment_that_nobody_tells_of_needs_an_operator_in_the_end():
+    """L2: where nothing can be proved."""
+    bench = ByHand(VenueContract("test", amend=AmendRule.TOTAL)).boot()
+    intent_id, client_id = bench.work()
+    bench.modify(intent_id, "8")
+    bench.wait(140)
+    assert bench.attempt(client_id).reconciliation_status is ReconciliationStatus.NEEDS_OPERATOR
+    assert (bench.states(intent_id), bench.take((Place, Cancel))) == ([LIVE], [])
 
 
 # Minds that change.

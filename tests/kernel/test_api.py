@@ -5,14 +5,8 @@ import pytest
 from quantcli.errors import NotFoundError, RiskRefused, SafetyError
 from quantcli.kernel.policy import Policy
 from quantcli.model.event import OrderEventKind
-from quantcli.model.order import (
-    Cancel,
-    IntentPhase,
-    Lookup,
-    OrderStatus,
-    Silence,
-    StandardOrderGroup,
-)
+from quantcli.model.message import Cancel, Lookup, Silence
+from quantcli.model.order import IntentPhase, OrderStatus, StandardOrderGroup
 
 
 async def test_what_the_gate_refuses_leaves_nothing_behind(bench):

@@ -12,21 +12,23 @@ from quantcli.kernel.projection import WATCHED
 from quantcli.kernel.steps import Admit, Commit, Observed, Send, Tick
 from quantcli.model.event import OrderEventKind
 from quantcli.model.instrument import Side
-from quantcli.model.order import (
+from quantcli.model.message import (
     Absence,
-    AttemptState,
     Cancel,
-    Fill,
-    IntentPhase,
     Lookup,
     Observation,
+    Place,
+    Refusal,
+    Silence,
+)
+from quantcli.model.order import (
+    AttemptState,
+    Fill,
+    IntentPhase,
     OcoMode,
     OrderStatus,
     OrderType,
-    Place,
     ReconciliationStatus,
-    Refusal,
-    Silence,
     StandardOrderGroup,
 )
 from quantcli.ports import Approved
@@ -306,6 +308,16 @@ async def test_memory_is_bounded_and_ids_still_tell_whose_a_very_late_fill_is(be
         await bench.show(client_id, CANCELED, "0.5", bench.fill(client_id, "late", "0.5"))
     assert [(e.kind, e.intent.intent_id) for e in bench.events] == [(KIND.FILLED, intent_id)]
     assert (await bench.store.fills())[0].intent_id == intent_id
+
+
+async def test_what_is_remembered_of_fills_is_bounded(bench):
+    """I30: nobody repeats a trade after hours; its row stays."""
+    for hour in range(100):
+        _, client_id = await bench.place()
+        await bench.show(client_id, FILLED, "1", bench.fill(client_id, f"t{hour}", "1"))
+        await bench.wait(3600)
+    assert len(bench.kernel._core.view._fills) <= 3
+    assert len(await bench.store.fills()) == 100
 
 
 async def test_a_strangers_fill_is_kept_and_told_once(bench):

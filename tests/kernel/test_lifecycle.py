@@ -11,17 +11,14 @@ from msgspec.structs import replace
 from quantcli.errors import InvariantError
 from quantcli.kernel.lifecycle import TRANSITIONS, Seen, doubted, is_news, merge, transition
 from quantcli.model.instrument import Side
+from quantcli.model.message import Absence, Observation, Refusal, Silence
 from quantcli.model.order import (
-    Absence,
     AttemptState,
     Fill,
-    Observation,
     OrderState,
     OrderStatus,
     OrderType,
     ReconciliationStatus,
-    Refusal,
-    Silence,
     StandardOrder,
 )
 
@@ -210,7 +207,7 @@ def test_only_what_is_in_doubt_can_be_proved_and_only_what_worked_can_vanish():
 
 
 def test_reports_of_the_world_can_never_be_illegal():
-    ours = {Seen.OVERDUE, Seen.RESTARTED, Seen.PROVED, Seen.VANISHED}
+    ours = {Seen.OVERDUE, Seen.RESTARTED, Seen.PROVED, Seen.VANISHED, Seen.REAPPEARED}
     for seen_as in set(Seen) - ours - {Seen.COMPLETE, Seen.INCOMPLETE}:
         for state in AttemptState:
             assert (state, seen_as) in TRANSITIONS

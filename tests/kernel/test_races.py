@@ -11,15 +11,8 @@ from msgspec.structs import replace
 from quantcli.errors import RiskRefused, SafetyError, ValidationError
 from quantcli.kernel.policy import Policy
 from quantcli.model.event import OrderEventKind
-from quantcli.model.order import (
-    Cancel,
-    IntentPhase,
-    Observation,
-    OrderStatus,
-    Place,
-    StandardOrder,
-    StandardOrderGroup,
-)
+from quantcli.model.message import Cancel, Observation, Place
+from quantcli.model.order import IntentPhase, OrderStatus, StandardOrder, StandardOrderGroup
 from quantcli.ports import Approved
 from quantcli.store.api import Identity
 from quantcli.store.memory import MemoryStore

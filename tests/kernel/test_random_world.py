@@ -29,23 +29,25 @@ from quantcli.errors import ValidationError
 from quantcli.kernel.identity import read
 from quantcli.kernel.policy import Policy
 from quantcli.model.instrument import Side
-from quantcli.model.order import (
+from quantcli.model.message import (
     Absence,
-    AttemptState,
     Cancel,
-    Fill,
-    IntentPhase,
     Observation,
-    OcoMode,
-    OrderIntent,
-    OrderState,
-    OrderStatus,
     Place,
-    ReconciliationStatus,
     Refusal,
     Report,
     Request,
     Silence,
+)
+from quantcli.model.order import (
+    AttemptState,
+    Fill,
+    IntentPhase,
+    OcoMode,
+    OrderIntent,
+    OrderState,
+    OrderStatus,
+    ReconciliationStatus,
     StandardOrder,
     StandardOrderGroup,
 )

@@ -3,17 +3,31 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from quantcli.clock import NS_PER_MS, NS_PER_S
-from quantcli.kernel.actions import CancelAttempt, Doubt, LookUp, PlaceAttempt, Settle
-from quantcli.kernel.policy import Policy
+from quantcli.kernel.actions import (
+    AmendAttempt,
+    Bury,
+    CancelAttempt,
+    Confirm,
+    Doubt,
+    LookUp,
+    PlaceAttempt,
+    Resend,
+    Settle,
+    TakeStock,
+)
+from quantcli.kernel.lifecycle import Seen, doubted, vanished
+from quantcli.kernel.policy import Policy, Scene
 from quantcli.kernel.reconcile import RULES, Want, decide
 from quantcli.model.instrument import Side
 from quantcli.model.order import (
+    Amendment,
     AttemptState,
+    Evidence,
     IntentPhase,
     OrderIntent,
     OrderState,
@@ -23,6 +37,8 @@ from quantcli.model.order import (
     StandardOrder,
     TimeInForce,
 )
+from quantcli.model.venue import AmendRule, Resolution
+from tests.kernel.by_hand import DECREASE, HOLD, PROVE, RESEND, TOTAL
 
 T0 = 1_000 * NS_PER_S
 POLICY = Policy()
@@ -264,8 +280,37 @@ def test_a_settled_wish_is_left_alone():
 # Over all of it.
 
 times = st.integers(0, 200_000).map(lambda ms: T0 + ms * NS_PER_MS)
-open_attempts = st.builds(
-    lambda state, filled, fills, sync, cancel, look, generation: attempt(
+asked = st.one_of(st.just(0), times)
+CONTRACTS = [HOLD, PROVE, RESEND, DECREASE, TOTAL]
+CONDITIONS = [ReconciliationStatus.IN_SYNC, ReconciliationStatus.UNCERTAIN]
+policies = st.sampled_from([Policy(venue=contract) for contract in CONTRACTS])
+scenes = st.builds(
+    Scene,
+    st.sampled_from([None, ReconciliationStatus.HALTED, ReconciliationStatus.SYNCING]),
+    st.sampled_from([0, NS_PER_S]),
+    st.booleans(),
+    st.sampled_from([False, False, True]),
+)
+last = st.sampled_from([at(8), at(8.4), at(9), at(69)])
+pieces = st.one_of(
+    st.builds(Evidence, asked, asked, asked, asked, asked, asked),
+    st.builds(Evidence, *[st.just(at(s)) for s in (6, 7, 8)], last, st.just(at(8)), last),
+)
+rarely = st.sampled_from([False, False, False, False, True])
+pending = st.builds(
+    lambda quantity, generation, deadline, refused: Amendment(
+        1, replace(ORDER, quantity=Decimal(quantity)), generation, deadline, refused
+    ),
+    st.integers(1, 12),
+    st.integers(1, 2),
+    times,
+    st.sampled_from(["", "-1: no"]),
+)
+
+
+def open_attempt(state, filled, fills, sync, cancel, look, generation, condition, evidence, amendment, back):
+    amendment = amendment if state is LIVE else None
+    return attempt(
         state,
         filled=str(filled),
         fills=str(min(fills, filled)),
@@ -273,37 +318,163 @@ open_attempts = st.builds(
         cancel_sent_ns=cancel,
         lookup_sent_ns=look,
         generation=generation,
+        deadline_ns=at(5),
+        reconciliation_status=condition,
+        evidence=evidence,
+        amendment=amendment,
+        amends=int(amendment is not None),
+        reopened=back,
+    )
+
+
+ANY = {
+    "state": st.sampled_from([PREPARED, AMBIGUOUS, LIVE, CLOSING]),
+    "filled": st.integers(0, 10),
+    "fills": st.integers(0, 10),
+    "sync": times,
+    "cancel": asked,
+    "look": asked,
+    "generation": st.integers(1, 2),
+    "condition": st.sampled_from(CONDITIONS),
+    "evidence": st.one_of(st.none(), pieces),
+    "amendment": st.one_of(st.none(), pending),
+    "back": rarely,
+}
+open_attempts = st.builds(open_attempt, **ANY)
+wishes = st.builds(
+    lambda phase, generation, quantity, price, held: replace(
+        wish(phase, generation, quantity=Decimal(quantity), price=Decimal(price)), held=held
     ),
-    st.sampled_from([PREPARED, AMBIGUOUS, LIVE, CLOSING]),
-    st.integers(0, 10),
-    st.integers(0, 10),
-    times,
-    st.one_of(st.just(0), times),
-    st.one_of(st.just(0), times),
-    st.integers(1, 2),
+    st.one_of(st.just(IntentPhase.ACTIVE), st.sampled_from(IntentPhase)),
+    st.integers(2, 3),
+    st.sampled_from([6, 10, 12]),
+    st.sampled_from([99, 100]),
+    rarely,
 )
-wishes = st.builds(wish, st.sampled_from(IntentPhase), st.integers(2, 3))
+ASKS = (PlaceAttempt, Resend, AmendAttempt, CancelAttempt, LookUp, TakeStock)
 
 
 def test_there_is_a_rule_for_every_open_attempt():
     assert set(RULES) == {(state, want) for state in (PREPARED, AMBIGUOUS, LIVE, CLOSING) for want in Want}
 
 
-@given(wishes, open_attempts, times)
-def test_nothing_is_placed_or_settled_while_an_order_may_trade(intent, state, now_ns):
-    decision = decide(intent, [state], now_ns, POLICY)
+@settings(max_examples=400)
+@given(wishes, open_attempts, times, policies, scenes)
+def test_nothing_is_placed_or_settled_while_an_order_may_trade(intent, state, now_ns, policy, scene):
+    """I1, I5, section 2.10; L1: and it is always known when to look again."""
+    decision = decide(intent, [state], now_ns, policy, scene)
     assert not {PlaceAttempt, Settle} & set(kinds(decision))
     assert decision.look_again_at is not None
-    assert decision.look_again_at > now_ns
+    if not {Confirm, Bury} & set(kinds(decision)):
+        assert decision.look_again_at > now_ns
 
 
-@given(wishes, open_attempts, times)
-def test_deciding_again_without_news_gives_no_second_command(intent, state, now_ns):
-    for action in decide(intent, [state], now_ns, POLICY).actions:
-        if isinstance(action, CancelAttempt):
-            state = replace(state, cancel_sent_ns=now_ns)
-        elif isinstance(action, LookUp):
-            state = replace(state, lookup_sent_ns=now_ns)
-        else:
-            state = replace(state, state=AMBIGUOUS)
-    assert decide(intent, [state], now_ns, POLICY).actions == ()
+@settings(max_examples=400)
+@given(
+    wishes, st.builds(open_attempt, **ANY | {"state": st.sampled_from([PREPARED, AMBIGUOUS])}), times, scenes
+)
+def test_what_may_not_be_placed_is_not_placed_again_either(intent, state, now_ns, scene):
+    """I19: not while it is halted, not before the barrier, not what nobody wants."""
+    for action in decide(intent, [state], now_ns, Policy(venue=RESEND), scene).actions:
+        if isinstance(action, Resend):
+            assert scene.closed is None
+            assert intent.phase.is_wanted
+            assert not intent.held
+            assert not state.reopened
+            assert not scene.is_betrayed
+
+
+@settings(max_examples=400)
+@given(
+    wishes,
+    st.builds(
+        open_attempt,
+        **ANY
+        | {
+            "state": st.sampled_from([AMBIGUOUS, LIVE]),
+            "evidence": pieces,
+            "filled": st.just(0),
+            "amendment": st.none(),
+        },
+    ),
+    st.integers(1, 200).map(at),
+    st.sampled_from([Policy(venue=PROVE), Policy(venue=RESEND)]),
+    scenes,
+)
+def test_an_order_is_buried_only_with_the_whole_proof(intent, state, now_ns, policy, scene):
+    """I16, T7, T12."""
+    for action in decide(intent, [state], now_ns, policy, scene).actions:
+        if isinstance(action, Bury):
+            known, contract = state.evidence, policy.venue
+            assert contract.resolution in (Resolution.PROVE, Resolution.RESEND)
+            assert not scene.is_betrayed
+            assert state.state in (AMBIGUOUS, LIVE)
+            fence_ns = state.deadline_ns + contract.engine_bound_ns + scene.clock_error_ns
+            assert state.state is LIVE or now_ns > fence_ns
+            span_ns = contract.replica_lag_ns if scene.is_opposed else policy.spacing_ns
+            assert known.probed_ns > 0
+            assert known.last_absent_ns - known.first_absent_ns >= span_ns
+            assert known.last_agreed_ns - known.first_agreed_ns >= span_ns
+            assert state.fills_qty >= state.filled
+
+
+@settings(max_examples=400)
+@given(
+    wishes,
+    st.builds(open_attempt, **ANY | {"state": st.just(LIVE), "cancel": st.just(0), "back": st.just(False)}),
+    times,
+    st.sampled_from([Policy(venue=DECREASE), Policy(venue=TOTAL)]),
+    scenes,
+)
+def test_what_is_amended_stays_within_the_wish_and_the_contract(intent, state, now_ns, policy, scene):
+    """I2, I15, section 2.11: and never a second amendment while one may still come about."""
+    assume(max(state.last_sync_at, state.lookup_sent_ns) <= now_ns)
+    for action in decide(intent, [state], now_ns, policy, scene).actions:
+        if isinstance(action, AmendAttempt):
+            rule, before, after = policy.venue.amend, state.order, action.order
+            assert state.filled < after.quantity <= intent.order.quantity
+            assert replace(after, quantity=before.quantity, price=before.price) == before
+            assert rule is AmendRule.TOTAL or (
+                after.price == before.price and after.quantity < before.quantity
+            )
+            assert rule is not AmendRule.NONE
+            open_until = state.amendment.deadline_ns if state.amendment and not state.amendment.refused else 0
+            assert open_until < now_ns
+
+
+def applied(intent, state, action, now_ns):
+    """The attempt after an action was carried out, as `execution` does it."""
+    after = state
+    if isinstance(action, CancelAttempt):
+        evidence = state.evidence or (Evidence(fenced_ns=now_ns) if action.probe else None)
+        after = replace(state, cancel_sent_ns=now_ns, evidence=evidence)
+    elif isinstance(action, LookUp | Resend):
+        after = replace(state, lookup_sent_ns=now_ns)
+    elif isinstance(action, AmendAttempt):
+        deadline_ns = now_ns + POLICY.venue.fence_ns
+        amendment = Amendment(state.amends + 1, action.order, intent.generation, deadline_ns)
+        after = replace(state, amends=state.amends + 1, amendment=amendment)
+    elif isinstance(action, Confirm):
+        after = replace(state, generation=intent.generation, amendment=None)
+    elif isinstance(action, Doubt):
+        after = replace(state, state=AMBIGUOUS)
+    elif isinstance(action, Bury):
+        after = doubted(state, Seen.PROVED, "") if state.state is AMBIGUOUS else vanished(state, "")
+    return after
+
+
+@settings(max_examples=600)
+@given(wishes, open_attempts, times, policies, scenes)
+def test_deciding_again_without_news_gives_no_second_command(intent, state, now_ns, policy, scene):
+    """I22: whatever was decided is carried out; the same moment has nothing more of its kind to ask."""
+    commands = []
+    for _ in range(5):
+        decision = decide(intent, [state], now_ns, policy, scene)
+        for action in decision.actions:
+            state = applied(intent, state, action, now_ns)
+        commands += [kind for kind in kinds(decision) if kind in ASKS]
+        if not decision.actions or state.state.is_closed:
+            break
+    else:
+        pytest.fail(f"it goes on for ever: {kinds(decision)}")
+    assert len(commands) == len(set(commands))

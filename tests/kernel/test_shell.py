@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from quantcli.errors import SafetyError, StoreError
-from quantcli.model.order import Lookup, OrderStatus, Place
+from quantcli.model.message import Lookup, Place
+from quantcli.model.order import OrderStatus
 from quantcli.store.api import Identity
 from quantcli.store.memory import MemoryStore
 

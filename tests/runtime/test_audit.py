@@ -17,7 +17,8 @@ from quantcli.clock import VirtualClock
 from quantcli.model.batch import Chunk
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata
 from quantcli.model.market import Ticker
-from quantcli.model.order import AttemptState, Fill, IntentPhase, Observation, OrderStatus, Report
+from quantcli.model.message import Observation, Report
+from quantcli.model.order import AttemptState, Fill, IntentPhase, OrderStatus
 from quantcli.recording.reader import Recording, open_recording
 from quantcli.recording.writer import Writer
 from quantcli.runtime.audit import audit

@@ -30,20 +30,17 @@ from quantcli.kernel.steps import (
     Tick,
 )
 from quantcli.model.event import OrderEvent, OrderEventKind
-from quantcli.model.order import (
+from quantcli.model.message import (
     Amend,
     Asked,
-    AttemptState,
     Cancel,
     Lookup,
-    OrderIntent,
-    OrderState,
     Place,
     PlaceList,
-    ReconciliationStatus,
     Request,
     Silence,
 )
+from quantcli.model.order import AttemptState, OrderIntent, OrderState, ReconciliationStatus
 from quantcli.ports import Approved
 from quantcli.store.api import Identity
 from quantcli.store.memory import MemoryStore

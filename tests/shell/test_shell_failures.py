@@ -6,7 +6,8 @@ import pytest
 
 from quantcli.errors import InvariantError, SafetyError, StoreError
 from quantcli.kernel.steps import CancelIntents, Modify, Observed, Tick
-from quantcli.model.order import AttemptState, Cancel, Lookup, OrderState, Place, Silence
+from quantcli.model.message import Cancel, Lookup, Place, Silence
+from quantcli.model.order import AttemptState, OrderState
 from quantcli.ports import Approved
 from tests.shell.ports import Fault
 from tests.shell.world import World, admit, order

@@ -11,16 +11,12 @@ import pytest
 from quantcli.clock import NS_PER_S
 from quantcli.errors import QuantError, SafetyError, StoreFull
 from quantcli.kernel.policy import Policy
+from quantcli.model.message import Cancel, Lookup, Observation, Place, Silence
 from quantcli.model.order import (
     AttemptState,
-    Cancel,
     IntentPhase,
-    Lookup,
-    Observation,
     OcoMode,
     OrderStatus,
-    Place,
-    Silence,
     StandardOrderGroup,
 )
 from quantcli.model.venue import Resolution, VenueContract

@@ -8,7 +8,8 @@ import pytest
 
 from quantcli.errors import SafetyError
 from quantcli.kernel.steps import AdmitGroup, CancelIntents, Modify, Tick
-from quantcli.model.order import Amend, AttemptState, OrderState, Place, PlaceList
+from quantcli.model.message import Amend, Place, PlaceList
+from quantcli.model.order import AttemptState, OrderState
 from quantcli.ports import Approved
 from tests.shell.ports import FENCE_NS, PlainStore
 from tests.shell.virtual_loop import every_schedule

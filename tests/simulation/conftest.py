@@ -13,7 +13,18 @@ from quantcli.model.account import AssetBalance
 from quantcli.model.batch import FIELDS, Chunk, Columns
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata
 from quantcli.model.market import EVENT_TYPES, BookUpdate, Channel, MarketEvent, Ticker, Trade
-from quantcli.model.order import Cancel, Lookup, Order, OrderType, Place, Report, Request, StandardOrder
+from quantcli.model.message import (
+    Amend,
+    Cancel,
+    Lookup,
+    Place,
+    PlaceList,
+    Report,
+    Request,
+    Statement,
+    Survey,
+)
+from quantcli.model.order import Order, OrderType, StandardOrder
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.simulation.fees import Fees
 from quantcli.simulation.latency import Latency
@@ -90,6 +101,39 @@ class Desk:
             **terms,
         )
         return self.send(Place(f"o{next(self.ids)}", order, 2**62))
+
+    def place_list(
+        self, side: str, qty: str, limit: str, stop: str, price: str | None = None
+    ) -> list[Report]:
+        """Place a post-only order at `limit` and a stop at `stop`, under the next two ids."""
+        terms = (self.symbol, Side[side])
+        kind = OrderType.STOP_MARKET if price is None else OrderType.STOP_LIMIT
+        orders = (
+            StandardOrder(*terms, OrderType.LIMIT_MAKER, Decimal(qty), Decimal(limit)),
+            StandardOrder(*terms, kind, Decimal(qty), price and Decimal(price), Decimal(stop)),
+        )
+        return self.send(PlaceList(tuple(Place(f"o{next(self.ids)}", order, 2**62) for order in orders)))
+
+    def amend(
+        self, client_order_id: str, qty: str, price: str | None = None, number: int = 1
+    ) -> list[Report]:
+        """Give an open order another total, and another price where one is given."""
+        [order] = [o for o in self.exchange.open_orders() if o.client_order_id == client_order_id]
+        terms = StandardOrder(
+            self.symbol,
+            order.side,
+            order.type,
+            Decimal(qty),
+            order.price if price is None else Decimal(price),
+            order.stop_price,
+        )
+        return self.send(Amend(client_order_id, terms, number, 2**62))
+
+    def survey(self, since_ns: int = 0) -> Statement:
+        """What the exchange states of the market."""
+        [statement] = self.send(Survey(self.symbol, since_ns, self.clock.now_ns()))
+        assert isinstance(statement, Statement)
+        return statement
 
     def cancel(self, client_order_id: str) -> list[Report]:
         return self.send(Cancel(client_order_id, self.symbol))

@@ -11,11 +11,13 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from quantcli.codecs.binance import BinanceCodec
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata, round_price
 from quantcli.model.market import AggTrade, Bar, BookUpdate, Ticker, Trade
-from quantcli.model.order import Cancel, Lookup, Observation, OrderType, Place, StandardOrder, TimeInForce
+from quantcli.model.message import Amend, Cancel, Lookup, Observation, Place, PlaceList, Survey
+from quantcli.model.order import OrderType, StandardOrder, TimeInForce
 from quantcli.simulation.fees import Fees
 from quantcli.simulation.latency import Latency
 from quantcli.simulation.matching import QueueModel
@@ -49,8 +51,8 @@ row_lists = st.one_of(
 # (row, what, which market or order, side, ticks, lots, flavour)
 request_numbers = st.tuples(
     st.integers(0, 120),
-    st.sampled_from(["place", "place", "place", "cancel", "lookup"]),
-    st.integers(0, 11),
+    st.sampled_from(["place", "place", "place", "list", "amend", "amend", "cancel", "lookup", "survey"]),
+    st.integers(0, 5),
     st.sampled_from(list(Side)),
     st.integers(96, 104),
     st.integers(1, 60),
@@ -116,16 +118,45 @@ def build_order(meta: Any, numbers: Any) -> StandardOrder:
     )
 
 
+def build_list(meta: Any, numbers: Any) -> PlaceList:
+    """A post-only order and a stop, two ticks apart: the market is between them, or it is not."""
+    _, _, which, side, ticks, lots, flavour = numbers
+    terms = (meta.symbol.name, side)
+    tick, qty = meta.price_tick, lots * meta.lot
+    limit, stop = (ticks - side.sign) * tick, (ticks + side.sign) * tick
+    kind = OrderType.STOP_LIMIT if flavour in {"limit", "stop_limit"} else OrderType.STOP_MARKET
+    orders = (
+        StandardOrder(*terms, OrderType.LIMIT_MAKER, qty, limit),
+        StandardOrder(*terms, kind, qty, stop if kind is OrderType.STOP_LIMIT else None, stop),
+    )
+    return PlaceList(
+        tuple(Place(f"{name}{which}", order, 2**62) for name, order in zip("op", orders, strict=True))
+    )
+
+
 def build_script(requests: Any, metas: Any) -> dict[int, list[Any]]:
     script: dict[int, list[Any]] = {}
+    placed: dict[int, StandardOrder] = {}
     for i, numbers in enumerate(requests):
         row, what, which, *_ = numbers
-        if what == "place":
-            order = build_order(metas[which % 2], numbers)
-            request: Any = Place(f"o{which}", order, 2**62)
-        else:
-            name = metas[i % 2].symbol.name
-            request = Cancel(f"o{which}", name) if what == "cancel" else Lookup(f"o{which}", name)
+        order, name = build_order(metas[which % 2], numbers), metas[i % 2].symbol.name
+        request: Any
+        match what:
+            case "place":
+                request = Place(f"o{which}", order, 2**62)
+                placed[which] = order
+            case "list":
+                request = build_list(metas[0], numbers)
+            case "amend":
+                # Spot amends the quantity only: at the price of the latest order of this name.
+                price = order.price if which % 2 else placed.get(which, order).price
+                request = Amend(f"o{which}", replace(order, price=price), i, 2**62)
+            case "cancel":
+                request = Cancel(f"o{which}", name, i)
+            case "lookup":
+                request = Lookup(f"o{which}", name, i)
+            case _:
+                request = Survey(name, 50 + row, i)
         script.setdefault(row, []).append(request)
     return script
 
@@ -166,6 +197,31 @@ def test_random_markets_and_orders_give_the_same_reports(
     }
     one_by_one, by_columns = both_ways(settings, chunks, script)
     assert by_columns == one_by_one
+
+
+def test_an_amendment_meets_the_market_as_it_is_when_it_arrives(
+    perp: Any, chunk: Any, both_ways: Any
+) -> None:
+    name = perp.symbol.name
+    quotes = [
+        Ticker(name, 0, i, i, 90.0, 1.0, ask, 1.0, 0) for i, ask in enumerate([100.0, 100.0, 95.0, 99.0], 1)
+    ]
+    order = StandardOrder(name, Side.BUY, OrderType.LIMIT, Decimal(2), Decimal(90))
+    script = {
+        1: [Place("o1", order, 2**62)],
+        3: [Amend("o1", replace(order, price=Decimal(99)), 1, 2**62)],
+    }
+    settings = {
+        "instruments": {name: perp},
+        "balances": {"USDT": Decimal(1000)},
+        "fees": FEES,
+        "latency": Latency(),
+        "queue": QueueModel.CONSERVATIVE,
+    }
+    one_by_one, by_columns = both_ways(settings, [chunk(quotes)], script)
+    assert by_columns == one_by_one
+    _, amended = by_columns.reports
+    assert [(fill.price, fill.qty) for fill in amended.fills] == [(Decimal(99), Decimal(1))]
 
 
 def read_capture(name: str, records: int) -> list[Any]:

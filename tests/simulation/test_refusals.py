@@ -8,7 +8,8 @@ import pytest
 
 from quantcli.errors import ValidationError
 from quantcli.model.instrument import Side
-from quantcli.model.order import OrderType, Place, Refusal, StandardOrder
+from quantcli.model.message import Cancel, Place, Refusal, Refused
+from quantcli.model.order import OrderType, StandardOrder
 from quantcli.simulation.latency import Latency
 from quantcli.simulation.rules import FUTURES, SPOT, Check
 
@@ -95,7 +96,7 @@ def test_an_order_that_arrives_after_its_deadline_is_refused(desk: Any, spot: An
     order = StandardOrder(d.symbol, Side.BUY, OrderType.LIMIT, Decimal(1), Decimal(99))
     [refused] = d.send(Place("late", order, sent + 99))
     assert refused == Refusal(
-        "late", "place", -1021, "Timestamp for this request is outside of the recvWindow."
+        "late", "place", -1021, "Timestamp for this request is outside of the recvWindow.", Refused.BUSY
     )
     sent = d.clock.now_ns()
     [accepted] = d.send(Place("just", order, sent + 100))
@@ -109,6 +110,7 @@ def test_a_client_order_id_is_unique_among_open_orders_only(desk: Any, spot: Any
     d.send(Place("same", order, 2**62))
     [refused] = d.send(Place("same", order, 2**62))
     assert (refused.code, refused.message) == (-2010, "Duplicate order sent.")
+    assert refused.kind is Refused.EXISTS
     d.cancel("same")
     [again] = d.send(Place("same", order, 2**62))
     assert again.exchange_order_id == "2"
@@ -117,7 +119,8 @@ def test_a_client_order_id_is_unique_among_open_orders_only(desk: Any, spot: Any
 def test_cancelling_what_is_not_open_is_refused(desk: Any, spot: Any) -> None:
     d = desk(spot)
     d.quote(99.5, 100.0)
-    assert d.cancel("nobody") == [Refusal("nobody", "cancel", -2011, "Unknown order sent.")]
+    unknown = Refusal("nobody", "cancel", -2011, "Unknown order sent.", Refused.UNKNOWN_ORDER, asked_ns=7)
+    assert d.send(Cancel("nobody", d.symbol, asked_ns=7)) == [unknown]
     d.place("BUY", "1")
     assert d.cancel("o1")[0].code == -2011
 

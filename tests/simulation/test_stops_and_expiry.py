@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from quantcli.model.order import OrderStatus, OrderType, Refusal, TimeInForce
+from quantcli.model.message import Refusal
+from quantcli.model.order import OrderStatus, OrderType, TimeInForce
 from quantcli.simulation.latency import Latency
 
 

@@ -6,16 +6,12 @@ from typing import Any
 from quantcli.clock import VirtualClock
 from quantcli.model.instrument import Side
 from quantcli.model.market import Trade
+from quantcli.model.message import Absence, Cancel, Lookup, Observation, Place
 from quantcli.model.order import (
-    Absence,
     AttemptState,
-    Cancel,
-    Lookup,
-    Observation,
     OrderState,
     OrderStatus,
     OrderType,
-    Place,
     StandardOrder,
 )
 from quantcli.simulation.latency import Latency, Line

@@ -6,14 +6,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from quantcli.errors import QuantError
 from quantcli.model.instrument import Side
+from quantcli.model.message import Correction
 from quantcli.model.order import (
     AttemptState,
-    Correction,
     Evidence,
     Fill,
     IntentPhase,
@@ -183,8 +183,10 @@ async def play(commands: list[Command], path: Path, inline_below_s: float) -> No
         await sqlite.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(COMMANDS, min_size=5, max_size=25), st.sampled_from([0.0, 1e9]))
-def test_any_sequence_of_commands_has_equal_outcomes(commands: list[Command], inline_below_s: float) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(play(commands, Path(folder) / "state.db", inline_below_s))
+def test_any_sequence_of_commands_has_equal_outcomes(
+    folder: Path, commands: list[Command], inline_below_s: float
+) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as fresh:
+        asyncio.run(play(commands, Path(fresh) / "state.db", inline_below_s))

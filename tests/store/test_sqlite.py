@@ -99,6 +99,7 @@ async def test_the_folder_is_made_and_nobody_else_may_read_the_file(tmp_path):
 
 
 async def test_a_second_opener_is_told_who_holds_the_database(path, opened):
+    """P11."""
     refused = await refusal_to_open(path, SafetyError)
     assert str(os.getpid()) in refused.what
     await opened.set_meta("still", "works")
@@ -189,7 +190,7 @@ async def test_a_file_without_write_permission_is_refused(path):
 
 
 async def test_a_cancelled_commit_is_whole(opened, rows):
-    """Each task is cancelled at another moment; no intent may be there without its attempt."""
+    """P9.  Each task is cancelled at another moment; no intent may be there without its attempt."""
     everything = [[rows.intent(f"i{n}"), rows.state(f"i{n}"), rows.fill(f"t{n}")] for n in range(200)]
     async with asyncio.timeout(10):
         tasks = [asyncio.create_task(opened.commit(batch)) for batch in everything]
@@ -251,13 +252,6 @@ async def test_values_a_column_cannot_hold_are_refused_alone(opened, rows):
     await opened.commit([rows.intent()])
 
 
-async def test_the_writer_goes_on_when_it_was_idle(opened, rows):
-    await opened.commit([rows.fill("t1")])
-    await asyncio.sleep(1.2)
-    await opened.commit([rows.fill("t2")])
-    assert len(await opened.fills()) == 2
-
-
 def test_commits_are_synchronous_and_the_log_is_grown_beforehand(path, rows):
     connection, _ = open_writer(path, new_identity)
     try:
@@ -276,14 +270,34 @@ def test_commits_are_synchronous_and_the_log_is_grown_beforehand(path, rows):
 # What others do to the file.
 
 
-async def test_fills_resist_whoever_opens_the_file(path, opened, rows):
-    await opened.commit([rows.fill()])
+@pytest.mark.parametrize("table", ["fills", "corrections", "journal"])
+async def test_facts_resist_whoever_opens_the_file(path, opened, rows, table):
+    """I9."""
+    await opened.commit([rows.fill(), rows.correction(), rows.entry()])
     stranger = sqlite3.connect(path)
-    for statement in ("UPDATE fills SET qty = '9'", "DELETE FROM fills"):
-        with pytest.raises(sqlite3.IntegrityError, match="fills never"):
+    for statement in (f"UPDATE {table} SET rowid = 9", f"DELETE FROM {table}"):
+        with pytest.raises(sqlite3.IntegrityError, match="never"):
             stranger.execute(statement)
     stranger.close()
     assert await opened.fills() == [rows.fill()]
+    assert await opened.corrections() == [rows.correction()]
+    assert await opened.journal() == [rows.entry()]
+
+
+def test_a_restart_finds_what_it_loads_by_indexes(path):
+    """However long the history, a start reads what is open."""
+    connection, _ = open_writer(path, new_identity)
+    try:
+        for table in ("intents", "order_states", "fills", "order_groups", "remarks"):
+            plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT * FROM {table}_to_load").fetchall()
+            scans = {step for *_, step in plan if step.startswith("SCAN")}
+            allowed = {"intents_unsettled", "one_open_attempt", "reopened_attempts"}
+            read_whole = {
+                scan for scan in scans if scan.split()[1] in {"intents", "order_states", "fills", "f"}
+            }
+            assert {scan.split()[-1] for scan in read_whole} <= allowed
+    finally:
+        connection.close()
 
 
 async def test_the_tables_can_be_queried_by_hand(path, opened, rows):

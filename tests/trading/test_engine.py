@@ -12,7 +12,8 @@ from quantcli.errors import StrategyError
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.model.event import OrderEvent
 from quantcli.model.instrument import Side
-from quantcli.model.order import Cancel, Fill, Lookup, Observation, OrderStatus, Place, Request
+from quantcli.model.message import Cancel, Lookup, Observation, Place, Request
+from quantcli.model.order import Fill, OrderStatus
 from quantcli.store.api import Identity
 from quantcli.store.halt import HaltFlag, KillLevel
 from quantcli.store.memory import MemoryStore

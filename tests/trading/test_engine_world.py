@@ -25,20 +25,17 @@ from quantcli.kernel.api import ExchangeKernel
 from quantcli.kernel.identity import read
 from quantcli.model.instrument import Side, SymbolMetadata
 from quantcli.model.market import Ticker
-from quantcli.model.order import (
+from quantcli.model.message import (
     Absence,
     Cancel,
-    Fill,
     Observation,
-    OrderIntent,
-    OrderStatus,
-    OrderType,
     Place,
     Refusal,
     Report,
     Request,
     Silence,
 )
+from quantcli.model.order import Fill, OrderIntent, OrderStatus, OrderType
 from quantcli.store.api import Identity, Store
 from quantcli.store.halt import HaltFlag
 from quantcli.store.memory import MemoryStore

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from quantcli.model.order import Asked, Refused
+from quantcli.model.message import Asked, Refused
 from quantcli.venues.classify import ErrorRule, Meaning, classify
 from quantcli.venues.manifest import exchanges, load
 

@@ -4,6 +4,7 @@
     timeline     what happens when
     swarm        which faults are on in one run, and how strong
     personality  how one kind of exchange behaves, and which clauses of its contract it breaks
+    shipped      the exchanges of the manifests, as personalities
     account      the truth on the exchange: orders, trades, positions      book  one order of it
     venue        the exchange as requests meet it: the engine that decides, copies that lag
     network      the way there and back

@@ -10,7 +10,8 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from quantcli.model.instrument import Side
-from quantcli.model.order import Correction, Fill, OrderStatus, OrderType, Report, StandardOrder, TimeInForce
+from quantcli.model.message import Correction, Report
+from quantcli.model.order import Fill, OrderStatus, OrderType, StandardOrder, TimeInForce
 
 from .book import Booked
 from .choices import Choices, odds
@@ -291,7 +292,7 @@ class Account:
             self.stream(Correction(symbol, "transfer", f"c{self._number()}", delta, self.clock_ns()))
 
     def lose_orders(self) -> None:
-        """Break a clause: open orders without fills, one or all young ones, are gone as if they had never been."""
+        """Break a clause: one open order without fills, or all young ones, are gone as if never been."""
         now_ns = self._timeline.now_ns
         rolls_back = self._personality.breach is Breach.ROLLBACK
         for booked in list(self.orders.values()):

@@ -2,7 +2,8 @@
 
 from decimal import Decimal
 
-from quantcli.model.order import Fill, Observation, Order, OrderStatus, StandardOrder
+from quantcli.model.message import Observation
+from quantcli.model.order import Fill, Order, OrderStatus, StandardOrder
 
 _ZERO = Decimal(0)
 _TERMINAL = frozenset(status for status in OrderStatus if status.is_terminal)

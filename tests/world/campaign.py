@@ -16,6 +16,7 @@ figures with any number of jobs.  The last line says how it went; the exit code 
 
 import argparse
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -38,6 +39,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = Path(__file__).with_name("golden_digests.json")
 FULL = 1_000_000
 HUNT = 50_000  # lifecycles for one mutant
 SCHEDULES, POINTS, PAIRS = 300, 20_000, 30  # of a full campaign; pairs of points for each schedule
@@ -193,7 +195,7 @@ class Campaign:
         now_s = time.monotonic()
         if now_s - self._said_s >= 10:
             self._said_s = now_s
-            print(what, file=sys.stderr, flush=True)
+            sys.stderr.write(f"{what}\n")
 
 
 def digests(seed: int, number: int, hash_seed: str) -> subprocess.Popen[str]:
@@ -207,7 +209,12 @@ def print_digests(seed: int, number: int) -> None:
     """A line for each run; a dash in it says that the run differs from itself done again."""
     for each in range(seed, seed + number):
         one, again = digest(each), digest(each)
-        print(one if one == again else f"{one} - {again}")
+        sys.stdout.write(f"{one}\n" if one == again else f"{one} - {again}\n")
+
+
+def golden_digests() -> dict[str, str]:
+    """The digests that every Python must agree on, by seed."""
+    return {str(seed): digest(seed) for seed in range(20)}
 
 
 def main() -> int:
@@ -218,13 +225,17 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "campaign.md")
     parser.add_argument("--digests", help=argparse.SUPPRESS)
+    parser.add_argument("--golden", action="store_true", help="write the golden digests anew, and nothing else")
     asked = parser.parse_args()
+    if asked.golden:
+        GOLDEN.write_text(json.dumps(golden_digests(), indent=1) + "\n", encoding="utf-8")
+        return 0
     if asked.digests:
         print_digests(*map(int, asked.digests.split(":")))
         return 0
     results = Campaign(asked.runs, asked.seed, asked.jobs).run()
     asked.page.write_text(page(results), encoding="utf-8")
-    print(results.line)
+    sys.stdout.write(f"{results.line}\n")
     return 0 if results.is_good else 1
 
 

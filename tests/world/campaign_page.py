@@ -35,7 +35,7 @@ def _head(results: Results) -> Iterator[str]:
     yield from _table(
         ("", ""),
         (
-            ("date", datetime.date.today().isoformat()),
+            ("date", datetime.datetime.now(datetime.UTC).date().isoformat()),
             ("commit", _commit()),
             ("Python", f"{platform.python_implementation()} {platform.python_version()}"),
             ("seeds", f"{results.seed} … {results.last_seed}"),

@@ -1,7 +1,7 @@
 """Every place where a run can crash, one after the other.
 
-    points(schedule)       how many there are: before and after each commit, after each request
-    at_every(schedule)     the run again for each of them, dying exactly there
+points(schedule)       how many there are: before and after each commit, after each request
+at_every(schedule)     the run again for each of them, dying exactly there
 """
 
 from collections.abc import Callable, Iterator

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from quantcli.model.order import AttemptState, Correction, Fill, OrderGroup, OrderIntent, OrderState
+from quantcli.model.message import Correction
+from quantcli.model.order import AttemptState, Fill, OrderGroup, OrderIntent, OrderState
 from quantcli.store.api import RECENT_NS, Identity, JournalEntry, Loaded, MarketRow, Remark, Row
 
 from .markets import base_of
@@ -35,8 +36,6 @@ class Disk:
         self.open: dict[str, str] = {}  # intent -> the open attempt that was not reopened
         self.reopened: dict[str, None] = {}
         self.fills: dict[tuple[str, str], Fill] = {}
-        self.fills_of_order: dict[str, Decimal] = {}
-        self.fills_of_intent: dict[str, Decimal] = {}
         self.groups: dict[str, OrderGroup] = {}
         self.markets: dict[str, MarketRow] = {}
         self.ledger: dict[str, Decimal] = {}
@@ -141,9 +140,6 @@ class Disk:
                 raise Violation("I9", f"fill {key} changed")
             return
         self.fills[key] = fill
-        by_order, by_intent = self.fills_of_order, self.fills_of_intent
-        by_order[fill.client_order_id] = by_order.get(fill.client_order_id, _ZERO) + fill.qty
-        by_intent[fill.intent_id] = by_intent.get(fill.intent_id, _ZERO) + fill.qty
         fee = fill.fee if fill.fee_asset == base_of(fill.symbol) else _ZERO
         self._move(fill.symbol, fill.qty * fill.side.sign - fee)
 

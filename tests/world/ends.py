@@ -1,9 +1,9 @@
 """What must be true once the faults have stopped: exchange and wishes agree, and the books with both.
 
-    L1  every open wish works on the exchange on its terms, or says why not
-    L2  no doubt is left, where the contract allows a proof
-    L3  what was cancelled is gone          L4  ledger and exchange agree
-    L6  a halted account has no orders that the level forbids
+L1  every open wish works on the exchange on its terms, or says why not
+L2  no doubt is left, where the contract allows a proof
+L3  what was cancelled is gone          L4  ledger and exchange agree
+L6  a halted account has no orders that the level forbids
 """
 
 from collections.abc import Iterator

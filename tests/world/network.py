@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from quantcli.model.order import (
+from quantcli.model.message import (
     Amend,
     Asked,
     Cancel,

@@ -20,19 +20,15 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from quantcli.kernel import identity as ids
+from quantcli.model.message import Amend, Cancel, Place, PlaceList, Request
 from quantcli.model.order import (
-    Amend,
     AttemptState,
-    Cancel,
     Fill,
     IntentPhase,
     OcoMode,
     OrderIntent,
     OrderState,
     OrderStatus,
-    Place,
-    PlaceList,
-    Request,
     StandardOrder,
 )
 from quantcli.model.venue import Resolution
@@ -60,6 +56,7 @@ class Oracle:
         self.trades: dict[tuple[str, str], Fill] = {}
         self.orders: dict[str, Booked] = {}
         self.live: dict[str, list[Booked]] = {}  # by intent
+        self.owned: dict[str, list[Booked]] = {}  # all that ever were, by intent
         self.traded_of: dict[str, Decimal] = {}  # by intent
         self.wished: dict[str, Decimal] = {}  # the largest quantity of any generation, by intent
         self.meddled_with: dict[str, None] = {}
@@ -69,6 +66,7 @@ class Oracle:
         self._disk, self._timeline, self._marks = disk, timeline, marks
         self._contract = personality.contract
         self._is_honest = personality.breach is Breach.NONE
+        self._adopted: dict[str, None] = {}
         self._arrivals: dict[str, int] = {}
         self._terms: dict[str, StandardOrder] = {}
         self._cancels: dict[str, int] = {}
@@ -102,6 +100,7 @@ class Oracle:
             self.demand("I4", ids.read(_OURS, client_id) is None, "an order without a row:", client_id)
             return
         intent_id = booked.owner = state.intent_id
+        self.owned.setdefault(intent_id, []).append(booked)
         live = self.live.setdefault(intent_id, [])
         live.append(booked)
         names = [each.client_order_id for each in live]
@@ -144,7 +143,9 @@ class Oracle:
     def _adopt(self, booked: Booked, intent_id: str) -> None:
         """A stranger's order has become one of ours."""
         self._marks.hit("foreign order adopted")
+        self._adopted[booked.client_order_id] = None
         booked.owner = intent_id
+        self.owned.setdefault(intent_id, []).append(booked)
         if booked.is_live:
             self.live.setdefault(intent_id, []).append(booked)
         self.traded_of[intent_id] = booked.filled
@@ -231,7 +232,7 @@ class Oracle:
             return
         live = self.live.get(intent_id)
         self.demand("I5", not live, f"{intent.phase.value} with a live order:", intent_id)
-        recorded = self._disk.fills_of_intent.get(intent_id, _ZERO)
+        recorded = sum([self.recorded(booked) for booked in self.owned.get(intent_id, ())], _ZERO)
         if intent.phase is IntentPhase.SATISFIED:
             is_dust = intent.reason.startswith("dust")
             if is_dust:
@@ -239,6 +240,11 @@ class Oracle:
             self.demand("I6", recorded >= quantity or is_dust, "SATISFIED with", recorded, "of", quantity)
         elif intent.phase is IntentPhase.EXPIRED:
             self._marks.hit("expired")
+
+    def recorded(self, booked: Booked) -> Decimal:
+        """How much of what an order traded is in our books, under whatever name."""
+        fills = self._disk.fills
+        return sum([fill.qty for _, fill in booked.fills if (fill.symbol, fill.trade_id) in fills], _ZERO)
 
     def _mark_terms(self, intent: OrderIntent) -> None:
         group = self._disk.groups.get(intent.group_id or "")
@@ -260,7 +266,8 @@ class Oracle:
         if now is _A.DEAD and was is not _A.DEAD:
             self._check_dead(state)
         elif now is _A.DONE:
-            recorded = self._disk.fills_of_order.get(state.client_order_id, _ZERO)
+            booked = self.orders.get(state.client_order_id)
+            recorded = self.recorded(booked) if booked is not None else _ZERO
             matches = recorded == state.fills_qty == state.filled
             self.demand("I7", matches, "DONE with", recorded, state.fills_qty, state.filled)
         if before is not None and was is _A.DONE and state.filled > before.filled:
@@ -268,7 +275,10 @@ class Oracle:
         if state.reopened and (before is None or not before.reopened):
             if was is _A.DEAD:
                 self._marks.hit("T11 came back")
-            self.demand("I17", not self._is_honest, "came back after its end:", state.client_order_id, was)
+            booked = self.orders.get(state.client_order_id)
+            matters = booked is not None and (booked.is_live or bool(booked.fills))
+            holds = not (self._is_honest and matters)  # else it is a sighting of old that came late
+            self.demand("I17", holds, "came back after its end:", state.client_order_id, was)
 
     def _check_new(self, state: OrderState) -> None:
         intent_id = state.intent_id
@@ -309,8 +319,8 @@ class Oracle:
             fill.fee,
         )
         self.demand("I3", same, "a fill that never happened:", fill.trade_id)
-        if happened is None:
-            return
+        if happened is None or (not fill.intent_id and happened.client_order_id in self._adopted):
+            return  # what a stranger's order traded before it was adopted stays nobody's
         booked = self.orders.get(happened.client_order_id)
         owner = booked.owner if booked is not None else fill.intent_id
         whose = fill.intent_id, owner

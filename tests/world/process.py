@@ -25,7 +25,17 @@ from quantcli.kernel.steps import (
     Send,
     Tick,
 )
-from quantcli.model.order import Amend, Asked, Fill, Place, PlaceList, Report, Request, Silence, Statement
+from quantcli.model.message import (
+    Amend,
+    Asked,
+    Place,
+    PlaceList,
+    Report,
+    Request,
+    Silence,
+    Statement,
+)
+from quantcli.model.order import Fill
 
 from .choices import Choices
 from .disk import Disk

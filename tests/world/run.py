@@ -1,9 +1,9 @@
 """One run: safety mode with faults, then liveness mode without, and convergence demanded.
 
-    run(choices) -> Outcome        raises `Violation`, whose tape repeats it
+run(choices) -> Outcome        raises `Violation`, whose tape repeats it
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -24,7 +24,7 @@ _GAPS = (1.0, 0.0, 0.1, 5.0, 20.0, 60.0)  # seconds between users' acts
 _GAP_ODDS = odds(25, 20, 20, 20, 10, 5)
 _EPISODE_S = (2.0, 10.0, 40.0, 150.0)
 CONVERGES_S = 3600.0
-_LOOKS_S = 5.0
+_LOOKS_S = 4.7  # seconds between an operator's looks; not in step with any timer of the kernel's
 _BREACHES = tuple(breach for breach in Breach if breach is not Breach.NONE)
 
 
@@ -143,9 +143,9 @@ class _Play:
             world.account.stranger_orders()
         if world.choices.chance(world.faults.transfer, "run.transfer"):
             world.account.transfer()
-        if world.personality.breach in (Breach.ROLLBACK, Breach.VANISH):
-            if world.choices.chance(world.faults.breach // 3, "run.lose"):
-                world.account.lose_orders()
+        loses = world.personality.breach in (Breach.ROLLBACK, Breach.VANISH)
+        if loses and world.choices.chance(world.faults.breach // 3, "run.lose"):
+            world.account.lose_orders()
 
     def liveness(self) -> None:
         """All faults stop: wishes and exchange come to agree."""
@@ -167,20 +167,25 @@ class _Play:
             world.users.halt(level)
             self._converge(lambda: world.ends.lacks_when_halted(level))
             world.users.halt(Halted.NOT)
-        world.users.cancel_everything()
-        self._converge(world.ends.lacks_at_rest)
+        self._converge(world.ends.lacks_at_rest, world.users.cancel_everything)
         self._sweep()
 
-    def _converge(self, lacks) -> None:  # type: ignore[no-untyped-def]
-        world, waited_s = self.world, 0.0
-        while (lack := _first(lacks())) is not None:
+    def _converge(self, lacks: Callable[[], Iterator[Lack]], ask: Callable[[], None] | None = None) -> None:
+        """Wait until nothing is lacking; asks for it first, and again if the process has died since."""
+        world, waited_s, asked_at = self.world, 0.0, -1
+        process = world.process
+        while (lack := next(lacks(), None)) is not None:
             if waited_s >= CONVERGES_S:
                 name, what = lack
                 world.oracle.demand(name, False, what)
                 return
+            if ask is not None and process.core is not None and asked_at != process.crashes:
+                asked_at = process.crashes
+                ask()
             world.advance(_LOOKS_S)
             world.users.attend()
-            waited_s += _LOOKS_S
+            if process.core is not None:
+                waited_s += _LOOKS_S
 
     def _sweep(self) -> None:
         """I18 and I22, which look at everything."""
@@ -203,7 +208,7 @@ class _Play:
             if entry is not None:
                 known = sum([attempt.fills_qty for attempt in entry.attempts], _ZERO)
             else:
-                known = world.disk.fills_of_intent.get(intent_id, _ZERO)
+                known = sum([oracle.recorded(booked) for booked in oracle.owned[intent_id]], _ZERO)
             traded = oracle.traded_of.get(intent_id, _ZERO)
             most = sum([booked.rest for booked in live], traded - known)
             rated = remaining.get(intent_id, _ZERO)
@@ -249,7 +254,3 @@ class _Play:
     def _pause(self, until_ns: int) -> None:
         self.world.process.paused_until_ns = until_ns
         self.world.timeline.at(until_ns, self.world.process.resync, "time stood still")
-
-
-def _first(lacks: Iterable[Lack]) -> Lack | None:
-    return next(iter(lacks), None)

@@ -1,6 +1,6 @@
 """From a failing tape to a small one that fails alike: whole labels first, then spans, then single choices.
 
-    shrink(tape, fails, budget) -> Tape        `fails(tape)` tells whether the same promise breaks
+shrink(tape, fails, budget) -> Tape        `fails(tape)` tells whether the same promise breaks
 """
 
 from collections.abc import Callable, Iterator

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from quantcli.model.order import (
+from quantcli.model.message import (
     Absence,
     Amend,
     Cancel,
@@ -15,10 +15,10 @@ from quantcli.model.order import (
     PlaceList,
     Refusal,
     Silence,
-    StandardOrder,
     Statement,
     Survey,
 )
+from quantcli.model.order import StandardOrder
 
 Line = tuple[int, str, str, object]
 

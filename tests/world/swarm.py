@@ -98,7 +98,7 @@ def _drawn(choices: Choices) -> Faults:
         crash=_CRASHES[choices.choose(len(_CRASHES), "swarm.crash")],
         disk=(0, 0, 20, 100)[choices.choose(4, "swarm.disk")],
         late_tick_ns=(0, 0, 50 * _MS, 2 * _S)[choices.choose(4, "swarm.late_tick")],
-        clock_error_ns=(0, 100 * _MS, _S, 5 * _S)[choices.choose(4, "swarm.clock")],
+        clock_error_ns=(0, 100 * _MS, _S, 2 * _S)[choices.choose(4, "swarm.clock")],
         foreign=(0, 0, 300)[choices.choose(3, "swarm.foreign")],
         transfer=(0, 0, 0, 100)[choices.choose(4, "swarm.transfer")],
         episodes=choices.choose(4, "swarm.episodes"),

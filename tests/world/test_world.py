@@ -16,6 +16,7 @@ from tests.world.crashpoints import at_every
 from tests.world.marks import BREACHES, EXPECTED
 from tests.world.personality import PERSONALITIES, Breach, broken
 from tests.world.run import Outcome, play, prepare, run
+from tests.world.shipped import personalities
 from tests.world.shrink import shrink, size
 from tests.world.story import story
 from tests.world.violation import Violation
@@ -50,6 +51,12 @@ def test_promises_hold_against_every_honest_exchange():
 def test_a_broken_contract_breaks_no_more_than_it_must(breach):
     for seed in range(40):
         must_hold(seed, personality=broken(PERSONALITIES[seed % 3], breach))
+
+
+@pytest.mark.parametrize("personality", personalities(), ids=lambda personality: personality.name)
+def test_promises_hold_against_every_exchange_that_has_a_manifest(personality):
+    for seed in range(25):
+        must_hold(seed, personality=personality)
 
 
 def test_an_ordinary_world_is_an_empty_tape():

@@ -9,23 +9,20 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from quantcli.model.order import (
+from quantcli.model.message import (
     Absence,
     Amend,
     Cancel,
-    Fill,
     Lookup,
     Observation,
-    Order,
-    OrderStatus,
     Place,
     PlaceList,
     Refusal,
     Refused,
-    StandardOrder,
     Statement,
     Survey,
 )
+from quantcli.model.order import Fill, Order, OrderStatus, StandardOrder
 from quantcli.model.venue import AmendRule
 
 from .account import Account

@@ -14,6 +14,7 @@ import msgspec
 
 from quantcli.errors import InvariantError
 
+from .audit import audit
 from .choices import Choices, Drawn, Replayed, Tape
 from .mutants import MUTANTS, Caught, caught
 from .mutants.scenery import Scenery
@@ -130,7 +131,9 @@ def played(choices: Choices, settings: Settings, tells: bool = False) -> tuple[W
     crash_at = None if settings.crash_at is None else frozenset(settings.crash_at)
     world = prepare(choices, settings.breaks, crash_at=crash_at, tells=tells)
     try:
-        return world, play(world, settings.acts)
+        outcome = play(world, settings.acts)
+        audit(world)
+        return world, outcome
     except Violation as broken:
         return world, broken
     except InvariantError as broken:
@@ -156,7 +159,9 @@ def swarm(task: SwarmTask) -> Tally:
 
 def _count(tally: Tally, task: SwarmTask, world: World, tape: Tape) -> None:
     wishes, crashed = world.users.wishes, world.process.crashes
-    happened = {FAULTS[label]: len(track) - track.count(0) for label, track in tape.items() if label in FAULTS}
+    happened = {
+        FAULTS[label]: len(track) - track.count(0) for label, track in tape.items() if label in FAULTS
+    }
     tally.runs += 1
     tally.crashes += crashed
     tally.steps += world.process.steps

@@ -68,6 +68,7 @@ class World:
         network.there_stuck_until_ns = network.back_stuck_until_ns = now_ns
         self.venue.closed_until_ns = now_ns
         self.process.paused_until_ns = now_ns
+        self.set_clock(0)  # whoever translates times has sampled it anew
 
     def advance(self, seconds: float) -> None:
         """Let time pass, and happen what is due."""

@@ -13,7 +13,8 @@ from quantcli.kernel.projection import Entry, MarketView, Projection
 from quantcli.kernel.reconcile import Case
 from quantcli.kernel.seeing import Seeing
 from quantcli.kernel.steps import Commit
-from quantcli.model.order import AttemptState, Fill, Observation, OrderState
+from quantcli.model.message import Observation
+from quantcli.model.order import AttemptState, Fill, OrderState
 from quantcli.store.api import MarketRow
 
 from ..process import Process
@@ -70,12 +71,12 @@ def marked_before_it_is_booked(patch: Patch) -> None:
 def missing_fills_are_inferred(patch: Patch) -> None:
     """Where the exchange counts more than the fills we hold, one is made up for the rest (Nautilus)."""
 
-    def changed(real: Any, seeing: Seeing, entry: Entry, report: Any) -> list[Fill]:
-        fills: list[Fill] = real(seeing, entry, report)
+    def changed(real: Any, seeing: Seeing, entry: Entry, report: Any) -> tuple[list[Fill], Decimal]:
+        fills, more = real(seeing, entry, report)
         if not isinstance(report, Observation):
-            return fills
+            return fills, more
         state = entry.attempts[entry.places[report.client_order_id]]
-        gap = report.filled - state.fills_qty - sum((fill.qty for fill in fills), Decimal(0))
+        gap = report.filled - state.fills_qty - more
         if gap > 0:
             order, client_id = entry.intent.order, report.client_order_id
             made_up = Fill(
@@ -94,7 +95,8 @@ def missing_fills_are_inferred(patch: Patch) -> None:
             )
             seeing._desk.book(made_up)
             fills.append(made_up)
-        return fills
+            more += gap
+        return fills, more
 
     patch.around(Seeing, "_new_fills", changed)
 
@@ -103,7 +105,7 @@ def missing_fills_are_inferred(patch: Patch) -> None:
 def fills_beyond_the_total_are_dropped(patch: Patch) -> None:
     """A fill that would overfill its order cannot be, and is not counted."""
 
-    def changed(real: Any, seeing: Seeing, entry: Entry, report: Any) -> list[Fill]:
+    def changed(real: Any, seeing: Seeing, entry: Entry, report: Any) -> Any:
         if isinstance(report, Observation):
             held = sum((attempt.fills_qty for attempt in entry.attempts), Decimal(0))
             fits = []
@@ -113,7 +115,7 @@ def fills_beyond_the_total_are_dropped(patch: Patch) -> None:
                     fits.append(fill)
                     held += fill.qty if is_new else 0
             report = replace(report, fills=tuple(fits))
-        return real(seeing, entry, report)  # type: ignore[no-any-return]
+        return real(seeing, entry, report)
 
     patch.around(Seeing, "_new_fills", changed)
 
@@ -209,7 +211,18 @@ def fees_in_the_base_asset_forgotten(patch: Patch) -> None:
     patch.around(MarketView, "base_fee", lambda real, market, fill: Decimal(0))
 
 
-@mutant(STRANGERS.leaning({"swarm.transfer": (3,), "swarm.again": (3,)}), "I10")
+@mutant(
+    STRANGERS.leaning(
+        {
+            "swarm.transfer": (3,),
+            "run.transfer": (0, 1),
+            "transfer.told": (0,),
+            "swarm.again": (3,),
+            "net.again": (0, 1),
+        }
+    ),
+    "I10",
+)
 def corrections_count_twice(patch: Patch) -> None:
     """A transfer that is told twice moves the position twice."""
     patch.around(Seeing, "_corrected", lambda real, seeing, correction: seeing._desk.correct(correction))

@@ -11,16 +11,8 @@ from quantcli.kernel.core import Core
 from quantcli.kernel.execution import Execution
 from quantcli.kernel.lifecycle import Seen
 from quantcli.kernel.reconcile import Case, Want
-from quantcli.model.order import (
-    Absence,
-    Asked,
-    AttemptState,
-    OrderState,
-    OrderStatus,
-    Refusal,
-    Refused,
-    Silence,
-)
+from quantcli.model.message import Absence, Asked, Refusal, Refused, Silence
+from quantcli.model.order import AttemptState, OrderState, OrderStatus
 from quantcli.model.venue import Resolution
 
 from .mutant import Patch, mutant

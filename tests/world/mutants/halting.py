@@ -12,16 +12,8 @@ from quantcli.kernel.seeing import Seeing
 from quantcli.kernel.steps import Halt, Halted
 from quantcli.kernel.wishing import FLATTENS, Wishing
 from quantcli.model.instrument import Side, Symbol
-from quantcli.model.order import (
-    Amend,
-    Cancel,
-    OrderIntent,
-    OrderStatus,
-    OrderType,
-    Place,
-    ReconciliationStatus,
-    StandardOrder,
-)
+from quantcli.model.message import Amend, Cancel, Place
+from quantcli.model.order import OrderIntent, OrderStatus, OrderType, ReconciliationStatus, StandardOrder
 
 from .mutant import Patch, mutant
 from .scenery import ANYWHERE, DOUBT, GROUPS, HALTS, REPLACING, STRANGERS

@@ -12,6 +12,7 @@ import msgspec
 
 from quantcli.errors import InvariantError
 
+from ..audit import audit
 from ..run import play, prepare
 from ..violation import Violation
 from .mutant import Mutant
@@ -59,6 +60,7 @@ def ran_in(scenery: Scenery, seed: int, wearing: AbstractContextManager[None] | 
         violation = None
         try:
             play(world)
+            audit(world)
         except Violation as broken:
             violation = broken.name, broken.story
         except InvariantError as broken:

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 from quantcli.kernel import lifecycle, seeing
 from quantcli.kernel.execution import Execution
 from quantcli.kernel.lifecycle import Seen
-from quantcli.model.order import AttemptState, Observation, OrderState, OrderStatus
+from quantcli.model.message import Observation
+from quantcli.model.order import AttemptState, OrderState, OrderStatus
 
 from .mutant import Patch, mutant
-from .scenery import AMENDING, ANYWHERE, DOUBT, FORGETFUL, PLAIN, REPLACING
+from .scenery import AMENDING, ANYWHERE, DOUBT, FORGETFUL, PLAIN
 
 _A = AttemptState
 _SHAKEN = ANYWHERE.leaning({"swarm.latency": (1, 2), "swarm.again": (3,), "swarm.blind": (3,)})
@@ -55,7 +56,13 @@ def done_without_the_fills(patch: Patch) -> None:
     patch.item(lifecycle.TRANSITIONS, (_A.CLOSING, Seen.INCOMPLETE), _A.DONE)
 
 
-@mutant(AMENDING.leaning({"swarm.latency": (1, 2), "swarm.again": (3,), "swarm.blind": (3,)}), "L1", "I2")
+@mutant(
+    AMENDING.leaning(
+        {"swarm.again": (3,), "net.again": (0, 1), "net.delay": (1, 4, 6, 7), "swarm.blind": (3,)}
+    ),
+    "L1",
+    "I2",
+)
 def terms_of_the_last_word_heard(patch: Patch) -> None:
     """The terms are those of the report that came last, not of the latest."""
 
@@ -63,12 +70,6 @@ def terms_of_the_last_word_heard(patch: Patch) -> None:
         return real(replace(state, terms_ns=0), report)
 
     patch.around(lifecycle, "_terms", changed)
-
-
-@mutant(REPLACING, "I6", "L1")
-def cancelled_beats_filled(patch: Patch) -> None:
-    """Of two ends the cancel is believed, though the fill won the race."""
-    patch.item(lifecycle._END_RANK, OrderStatus.FILLED, 0)
 
 
 @mutant(_SHAKEN.on(PLAIN, FORGETFUL), "I5", "I17")

@@ -12,14 +12,30 @@ from quantcli.kernel.policy import Policy, Scene
 from quantcli.kernel.projection import Entry
 from quantcli.kernel.resolver import Need
 from quantcli.kernel.seeing import Seeing
-from quantcli.model.order import Asked, AttemptState, Evidence, OrderState, Refusal, Refused
+from quantcli.model.message import Asked, Refusal, Refused
+from quantcli.model.order import AttemptState, Evidence, OrderState
 
 from .mutant import Patch, mutant
 from .scenery import BLIND, CROWDED, DOUBT, EARLY, FORGETFUL, PLAIN, SLOW_ENGINE
 
 _A = AttemptState
 _PROVING = (PLAIN, SLOW_ENGINE, FORGETFUL, EARLY)
-_DELAYED = BLIND.leaning({"swarm.latency": (2,), "swarm.engine": (3,), "swarm.clock": (3,)})
+# Placements arrive at the last moment, by a clock that is slow.
+_DELAYED = BLIND.leaning(
+    {
+        "swarm.engine": (3,),
+        "venue.engine": (0, 1),
+        "swarm.clock": (3,),
+        "swarm.episodes": (3,),
+        "episode.at": (1,),
+        "episode.kind": (7,),
+        "episode.clock": (2,),
+        "swarm.disk": (3,),
+        "disk.slow": (0, 1),
+        "disk.delay": (1, 2),
+        "net.delay": (1, 1, 5, 6),
+    }
+)
 
 
 def _without(patch: Patch, *skipped: Need) -> None:

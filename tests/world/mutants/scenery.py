@@ -53,8 +53,40 @@ _RESTING = {"user.type": (0,), "user.time_in_force": (0,)}
 
 ANYWHERE = Scenery()
 DOUBT = Scenery({**_LOSSY, "swarm.crash": (0,), "user.act": (0, 0, 0, 2), "swarm.late_tick": (0,)})
-BLIND = DOUBT.leaning({**_RESTING, "swarm.blind": (3,), "swarm.latency": (2,), "swarm.stream": (3,)})
-CROWDED = BLIND.leaning({"user.symbol": (0,), "user.quantity": (0, 1), "swarm.disk": (0,), "run.gap": (1, 2)})
+# Orders that nobody sees: the stream is silent, half of the answers are lost, half of the orders hidden.
+BLIND = DOUBT.leaning(
+    {
+        **_RESTING,
+        "swarm.back": (3,),
+        "swarm.stream": (3,),
+        "swarm.blind": (3,),
+        "swarm.busy": (0,),
+        "swarm.refused": (0,),
+        "swarm.quiet": (0,),
+        "net.stream": (1,),
+        "net.back": (0, 0, 1),
+        "net.delay": (1, 1, 1, 1, 6),
+        "venue.blind": (0, 1),
+    }
+)
+# Two orders of opposite sides, alike in quantity, that fill at once; copies lag.
+CROWDED = BLIND.leaning(
+    {
+        "user.symbol": (0,),
+        "user.quantity": (0,),
+        "user.act": (0,),
+        "run.acts": (1, 2),
+        "run.gap": (1, 2),
+        "market.comes": (0, 1),
+        "market.share": (0,),
+        "venue.lags": (0, 1),
+        "venue.lag": (3,),
+        "net.delay": (1,),
+        "net.back": (0, 1),
+        "swarm.there": (0,),
+        "swarm.disk": (0,),
+    }
+)
 CRASHES = Scenery({"swarm.crash": (3, 4), "user.act": (0, 0, 0, 1, 2, 3)})
 REPLACING = Scenery({**_RESTING, "user.act": (0, 0, 1, 1, 1, 2)})
 AMENDING = REPLACING.on(PLAIN, FORGETFUL, EARLY, UNFENCED)

@@ -10,7 +10,8 @@ from quantcli.kernel.execution import Execution
 from quantcli.kernel.lifecycle import filled
 from quantcli.kernel.projection import Entry
 from quantcli.kernel.reconcile import Case, Want
-from quantcli.model.order import Asked, AttemptState, OrderState, OrderStatus, Refusal, Refused
+from quantcli.model.message import Asked, Refusal, Refused
+from quantcli.model.order import AttemptState, OrderState, OrderStatus
 
 from .merging import _silently
 from .mutant import Patch, mutant

@@ -1,0 +1,235 @@
+"""What a whole run must look like, read from its rows when it is over: promises about what was decided, and why.
+
+    audit(world)      raises `Violation`
+
+    alarm     an order that comes back from the dead raises the alarm     busy      "not now" is not "never"
+    again     what was refused for good is not tried again
+    tries     tries are counted, and apart                                dust      a rest too small is no failure
+    external  what a stranger cancelled stays so                          linked    the exchange's link is none
+    exits     exits go when nothing is left to close, and sell what came  trail     a stop never moves back
+    spared    what protects outlives a halt                               flatten   only when nothing else is open
+    request   the caller's id is kept                                     own       ours is what our orders did
+
+The oracle looks at each row as it comes; here whole histories are looked at.  Reads rows alone.
+"""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+from quantcli.model.order import (
+    Fill,
+    IntentPhase,
+    OcoMode,
+    OrderGroup,
+    OrderIntent,
+    OrderState,
+    OrderStatus,
+)
+from quantcli.store.api import JournalEntry, Remark, Row
+
+from .markets import MIN_QTY, base_of
+from .oracle import ALARMS
+from .violation import Violation
+from .world import World
+
+_ZERO = Decimal(0)
+_BY_GROUP = "group: "
+_FOR_NOW = ("-1003", "-1021")  # how the exchange of this world says: busy, too late
+_MAX_TRIES = 20
+_LEAST_PAUSE_NS = 500_000_000
+
+
+def audit(world: World) -> None:
+    """Look at everything that was written."""
+    _History(world).read()
+    for check in (_requests, _attempts, _endings, _strangers, _groups, _own):
+        check(world)
+
+
+def _demand(holds: bool, name: str, *about: object) -> None:
+    if not holds:
+        raise Violation(name, " ".join(map(str, about)))
+
+
+class _History:
+    """The rows in the order of their commits."""
+
+    def __init__(self, world: World) -> None:
+        self._commits = world.disk.commits
+        self._intents: dict[str, OrderIntent] = {}
+        self._states: dict[str, OrderState] = {}
+        self._trailing: dict[str, None] = {}
+        self._is_alarmed = False
+        self._look: dict[type, Callable[[Row, Sequence[Row]], None]] = {
+            OrderIntent: self._intent,  # type: ignore[dict-item]
+            OrderState: self._state,  # type: ignore[dict-item]
+            OrderGroup: self._group,  # type: ignore[dict-item]
+        }
+
+    def read(self) -> None:
+        for rows in self._commits:
+            for row in rows:
+                if isinstance(row, Remark) and row.key == ALARMS[0]:
+                    self._is_alarmed = bool(row.value)
+            for row in rows:
+                look = self._look.get(type(row))
+                if look is not None:
+                    look(row, rows)
+
+    def _group(self, row: OrderGroup, rows: Sequence[Row]) -> None:
+        if row.trail is not None:
+            self._trailing[row.legs[0]] = None
+
+    def _intent(self, row: OrderIntent, rows: Sequence[Row]) -> None:
+        before = self._intents.get(row.intent_id)
+        if before is None and "flatten" in row.metadata:
+            others = [i for i in self._open_in(row.order.symbol) if i != row.intent_id]
+            _demand(not others, "flatten", row.intent_id, "beside", others)
+        self._intents[row.intent_id] = row
+        if before is None:
+            return
+        if row.intent_id in self._trailing and row.order.stop_price and before.order.stop_price:
+            moved = (row.order.stop_price - before.order.stop_price) * row.order.side.sign
+            _demand(
+                moved <= 0,
+                "trail",
+                row.intent_id,
+                "moved back:",
+                before.order.stop_price,
+                row.order.stop_price,
+            )
+        if before.phase.is_wanted and row.phase is IntentPhase.CANCEL_REQUESTED and row.protective:
+            said = [r.detail for r in rows if isinstance(r, JournalEntry) and r.what == "halted"]
+            is_spared = not any(detail.startswith("ALL") for detail in said)
+            _demand(is_spared, "spared", row.intent_id, "protects, and was cancelled by a halt")
+
+    def _open_in(self, symbol: str) -> list[str]:
+        working = {s.intent_id for s in self._states.values() if not s.state.is_closed}
+        return [
+            i
+            for i, intent in self._intents.items()
+            if intent.order.symbol == symbol and (i in working or not intent.phase.is_terminal)
+        ]
+
+    def _state(self, row: OrderState, rows: Sequence[Row]) -> None:
+        before = self._states.get(row.client_order_id)
+        self._states[row.client_order_id] = row
+        if row.reopened and before is not None and before.state.value == "DEAD":
+            _demand(self._is_alarmed, "alarm", row.client_order_id, "came back, and nobody was told")
+
+
+def _requests(world: World) -> None:
+    for admit in world.users._requests:
+        intent = world.disk.intents.get(admit.intent_id)
+        kept = intent is None or intent.request_id == admit.request_id
+        _demand(kept, "request", admit.request_id, "of", admit.intent_id, "was not kept")
+
+
+def _attempts(world: World) -> None:
+    """How one attempt follows another."""
+    disk = world.disk
+    for intent_id, client_ids in disk.attempts.items():
+        attempts = sorted((disk.states[c] for c in client_ids), key=lambda state: state.attempt)
+        tries: dict[int, int] = {}
+        for last, following in zip([None, *attempts], attempts, strict=False):
+            tries[following.generation] = tries.get(following.generation, 0) + 1
+            if last is None or last.generation != following.generation:
+                continue
+            is_final = last.status is OrderStatus.REJECTED and not last.reason.startswith(_FOR_NOW)
+            _demand(not is_final, "again", intent_id, "was refused for good:", last.reason)
+            pause_ns = following.prepared_ns - last.prepared_ns
+            may_hurry = bool(last.filled or last.exchange_order_id)
+            _demand(may_hurry or pause_ns >= _LEAST_PAUSE_NS, "tries", intent_id, "again after", pause_ns)
+        most = max(tries.values(), default=0)
+        _demand(most <= _MAX_TRIES, "tries", intent_id, most, "times")
+
+
+def _endings(world: World) -> None:
+    """Why wishes failed."""
+    disk = world.disk
+    for intent_id, intent in disk.intents.items():
+        if intent.phase is not IntentPhase.FAILED:
+            continue
+        attempts = [disk.states[c] for c in disk.attempts.get(intent_id, ())]
+        last = max(attempts, key=lambda state: state.attempt, default=None)
+        # Linked orders are placed once, and an exchange that is busy may end the tries.
+        is_early = (
+            not intent.reason.startswith("not placed")
+            and len(attempts) < _MAX_TRIES
+            and last is not None
+            and last.reason.startswith(_FOR_NOW)
+        )
+        _demand(not is_early, "busy", intent_id, intent.reason)
+        filled = sum([state.filled for state in attempts], _ZERO)
+        rest = intent.order.quantity - filled
+        _demand(not (filled and 0 < rest < MIN_QTY), "dust", intent_id, "failed for", rest, intent.reason)
+
+
+def _strangers(world: World) -> None:
+    disk = world.disk
+    for client_id in world.oracle.meddled_with:
+        state = disk.states.get(client_id)
+        if state is None or state.cancel_sent_ns:
+            continue
+        later = [c for c in disk.attempts[state.intent_id] if disk.states[c].attempt > state.attempt]
+        _demand(not later, "external", state.intent_id, "was placed again after a stranger's cancel")
+
+
+def _groups(world: World) -> None:
+    for group in world.disk.groups.values():
+        if group.mode is OcoMode.NATIVE:
+            _linked(world, group)
+        elif group.entry and not world.oracle.waived:  # else late fills may come after the decision
+            _exits(world, group)
+
+
+def _linked(world: World, group: OrderGroup) -> None:
+    disk, meddled = world.disk, world.oracle.meddled_with
+    filled = _filled(world)
+    traded = [leg for leg in group.legs if filled.get(leg)]
+    for leg in group.legs:
+        is_strange = disk.intents[leg].reason.startswith("external")
+        excused = any(client_id in meddled for client_id in disk.attempts.get(leg, ()))
+        ours = [other for other in traded if other != leg]
+        _demand(not (is_strange and ours and not excused), "linked", leg, disk.intents[leg].reason)
+
+
+def _exits(world: World, group: OrderGroup) -> None:
+    """Exits that their group cancelled had nothing left to close; one at a time, they sell what came."""
+    disk = world.disk
+    filled = _filled(world)
+    legs = {leg: filled.get(leg, _ZERO) for leg in group.legs}
+    mine = [fill for fill in disk.fills.values() if fill.intent_id == group.entry]
+    received = sum([_received(fill) for fill in mine], _ZERO)
+    closed = sum(legs.values(), _ZERO)
+    if group.mode is OcoMode.ONE_LIVE:
+        _demand(closed <= received, "exits", group.group_id, "sold", closed, "of", received)
+    if group.mode is OcoMode.CANCEL_ON_FILL and closed:
+        return
+    for leg in group.legs:
+        reason = disk.intents[leg].reason
+        went = reason.startswith(_BY_GROUP) and "dust" not in reason
+        _demand(not went or received - closed < MIN_QTY, "exits", leg, received - closed, "is left:", reason)
+
+
+def _filled(world: World) -> dict[str, Decimal]:
+    """What was recorded, by intent."""
+    filled: dict[str, Decimal] = {}
+    for fill in world.disk.fills.values():
+        filled[fill.intent_id] = filled.get(fill.intent_id, _ZERO) + fill.qty
+    return filled
+
+
+def _received(fill: Fill) -> Decimal:
+    return fill.qty - (fill.fee if fill.fee_asset == base_of(fill.symbol) else _ZERO)
+
+
+def _own(world: World) -> None:
+    """The position that is ours is what our orders traded."""
+    owned: dict[str, Decimal] = {}
+    for fill in world.disk.fills.values():
+        if fill.intent_id:
+            fee = fill.qty - _received(fill)
+            owned[fill.symbol] = owned.get(fill.symbol, _ZERO) + fill.qty * fill.side.sign - fee
+    for row in world.disk.markets.values():
+        _demand(row.own == owned.get(row.symbol, _ZERO), "own", row.symbol, row.own, owned.get(row.symbol))
