@@ -10,7 +10,7 @@ An order gets in only as `ports.Approved`; what the gate refuses leaves nothing 
 answers is no exception here: it arrives as an `OrderEvent`.  `stop` leaves orders where they are.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -40,8 +40,9 @@ from quantcli.kernel.steps import (
     Trust,
     Verdict,
 )
+from quantcli.kernel.subscribers import OnOrder, Subscribers
 from quantcli.model.account import AccountState, Position
-from quantcli.model.event import OrderEvent, OrderEventKind
+from quantcli.model.event import OrderEventKind
 from quantcli.model.instrument import AssetMetadata, SymbolMetadata
 from quantcli.model.message import Report
 from quantcli.model.order import (
@@ -57,8 +58,6 @@ from quantcli.store.api import Identity, Store
 
 _PATIENT = Policy()
 _EPOCH_META = "kernel.epoch"
-
-OnOrder = Callable[[OrderEvent], None]
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -97,8 +96,7 @@ class ExchangeKernel:
         self._accounts, self._instruments, self._policy = accounts, instruments, policy
         self._core: Core | None = None
         self._engine: ReconciliationEngine | None = None
-        self._subscribers: dict[int, tuple[OnOrder, Collection[OrderEventKind] | None]] = {}
-        self._subscriptions = 0
+        self._subscribers = Subscribers()
 
     # Lifecycle.
 
@@ -113,7 +111,7 @@ class ExchangeKernel:
         identity = await _own_identity(self._store, self._clock.now_ns())
         self._core = Core(identity, self._policy, self._instruments)
         self._engine = ReconciliationEngine(
-            self._store, self._gateway, self._clock, self._core, self._publish
+            self._store, self._gateway, self._clock, self._core, self._subscribers.publish
         )
         await self._engine.start(tuple(symbols), halted)
 
@@ -205,8 +203,10 @@ class ExchangeKernel:
         await self._running.apply(CancelIntents((intent_id,), reason))
 
     async def cancel_all_orders(self, symbol_id: str | None = None, reason: str = "cancelled") -> int:
-        """Want nothing more of any intent, of one market or all; returns how many were open."""
-        intent_ids = tuple(intent.intent_id for intent in self._open_core.view.unsettled(symbol_id))
+        """Want nothing more of any intent, of one market or all, but for those that protect a position;
+        returns how many that is."""
+        unsettled = self._open_core.view.unsettled(symbol_id)
+        intent_ids = tuple(intent.intent_id for intent in unsettled if not intent.protective)
         await self._running.apply(CancelIntents(intent_ids, reason))
         return len(intent_ids)
 
@@ -270,25 +270,11 @@ class ExchangeKernel:
 
         Callbacks run synchronously in the order of subscription.
         """
-        self._subscriptions += 1
-        self._subscribers[self._subscriptions] = callback, event_filter
-        return self._subscriptions
+        return self._subscribers.add(callback, event_filter)
 
     def unsubscribe_events(self, subscription: int) -> None:
         """End a subscription; raises `NotFoundError`."""
-        if self._subscribers.pop(subscription, None) is None:
-            raise NotFoundError(f"no subscription {subscription}")
-
-    def _publish(self, event: OrderEvent) -> None:
-        failed = None
-        for callback, kinds in list(self._subscribers.values()):
-            if kinds is None or event.kind in kinds:
-                try:
-                    callback(event)
-                except Exception as error:
-                    failed = failed or error
-        if failed is not None:
-            raise failed
+        self._subscribers.remove(subscription)
 
     # Control.
 

@@ -11,8 +11,8 @@ Three independent proofs, each later than the one before, because each alone has
 
 One agreement of positions could be an accident of two trades that net out, so while an order of the
 other side is open in the market the agreements must span the time in which the exchange's copies
-catch up; so must they for an order that was there once.  What came to light against it meanwhile is no concern of this module: a sighting has then made the
-attempt LIVE.  Asks nobody anything.
+catch up; so must they for an order that was there once.  What came to light against it meanwhile is no
+concern of this module: a sighting has then made the attempt LIVE.  Asks nobody anything.
 """
 
 from enum import Enum

@@ -23,6 +23,7 @@ from quantcli.store import refusals
 from quantcli.store.api import Identity
 from quantcli.store.migrations import migrate
 
+_LARGE_BYTES = 32 << 20
 SCHEMA_VERSION = 2
 # "quan", in the header of the file: tells our databases from other programs'.
 APPLICATION_ID = 0x7175616E
@@ -76,7 +77,7 @@ def store_errors(path: Path) -> Iterator[None]:
         if kind == sqlite3.SQLITE_NOTADB:
             raise _untrusted(path, str(error)) from error
         if kind == sqlite3.SQLITE_CORRUPT:
-            raise _damaged(path, str(error)) from error
+            raise damaged(path, str(error)) from error
         if kind == sqlite3.SQLITE_BUSY:
             raise refusals.held_by_another(str(error)) from error
         if kind == sqlite3.SQLITE_FULL:
@@ -148,9 +149,15 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     check_version(version, application_id, path)
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise _damaged(path, verdict)
+    if not is_large(path):
+        (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise damaged(path, verdict)
+
+
+def is_large(path: Path) -> bool:
+    """Looking through the whole file would take so long that it is done beside the work (`checking`)."""
+    return path.stat().st_size > _LARGE_BYTES
 
 
 def _configure(connection: sqlite3.Connection) -> None:
@@ -214,7 +221,8 @@ def _untrusted(path: Path, why: str) -> StoreError:
     return StoreError(f"{path} is not a state database", why=why, todo="name another file for the state")
 
 
-def _damaged(path: Path, why: str) -> StoreError:
+def damaged(path: Path, why: str) -> StoreError:
+    """The file is not what was written."""
     return StoreError(
         f"the state database {path} is damaged",
         why=why,

@@ -15,7 +15,8 @@ from quantcli.model.order import OrderIntent, OrderState
 from quantcli.store import refusals
 from quantcli.store.api import Identity, Remark, Row
 from quantcli.store.batch import putting
-from quantcli.store.database import LockFile, commit_time_s, new_identity, open_writer, store_errors
+from quantcli.store.checking import Checking
+from quantcli.store.database import LockFile, commit_time_s, is_large, new_identity, open_writer, store_errors
 from quantcli.store.disk import Disk, refuse_far
 from quantcli.store.reading import IntentReader, OrderReader, Query, Reader, ReadStore
 from quantcli.store.rows import INTENTS, ORDER_STATES
@@ -83,8 +84,8 @@ class SQLiteStore(ReadStore):
     seconds, `commit` blocks the event loop for as long, rather than wait for a thread.  Beside what `Store`
     says, `open` raises `SafetyError` if another process has the file open for writing, and `StoreError` if
     the file is damaged, not ours, from a newer version, on a network file system, or cannot be written.
-    A file of an older version is migrated, and a copy of it kept.  Opening reads the whole file and blocks
-    meanwhile.
+    A file of an older version is migrated, and a copy of it kept.  A large file is looked through while it is
+    in use already; once damage is found, every commit raises `StoreError`.
     """
 
     intents: SQLiteIntents
@@ -103,6 +104,7 @@ class SQLiteStore(ReadStore):
         self._path = path
         self._draw = identity_source
         self._lock: LockFile | None = None
+        self._checking: Checking | None = None
         self._identity: Identity | None = None
 
     @property
@@ -122,6 +124,8 @@ class SQLiteStore(ReadStore):
             connection, self._identity = open_writer(self._path, self._draw)
             with store_errors(self._path):
                 self._writer.start(connection, Disk(self._path), commit_time_s(connection))
+                if is_large(self._path):
+                    self._checking = Checking(self._path, self._writer.distrust)
             await self._reader.open()
         except BaseException:
             await self.close()
@@ -130,6 +134,9 @@ class SQLiteStore(ReadStore):
     async def close(self) -> None:
         """See `Store`."""
         try:
+            if self._checking is not None:
+                self._checking.stop()
+                self._checking = None
             # The writer last: the last connection to close writes the WAL back, and only it may.
             await self._reader.close()
             await self._writer.close()

@@ -71,6 +71,10 @@ class Writer:
         self._thread = threading.Thread(target=self._serve, name="quant-store", daemon=True)
         self._thread.start()
 
+    def distrust(self, error: QuantError) -> None:
+        """Accept nothing more; may be called from any thread."""
+        self._broken = error
+
     async def run(self, work: Work[T]) -> T:
         """Do `work` in a transaction and return what it returns, once that is durable.
 

@@ -184,10 +184,7 @@ class Engine:
         if level is None:
             return
         if level >= KillLevel.CANCEL_ALL:
-            # Slots are told that this was asked for, or they would take it for a stranger's doing.
-            for slots in self.slots.values():
-                for cancel in slots.withdraw():
-                    await self._carry_out(cancel)
+            await self._withdraw(self.slots)
         await self.kernel.halt(Halted(level), watch.reason)
 
     async def _close_bars(self, boundary_ns: int) -> None:
@@ -279,22 +276,18 @@ class Engine:
                     with suppress(NotFoundError):  # settled in the meantime
                         await self.kernel.cancel_order(target)
             case CancelAll(symbol):
-                for name in self.slots if symbol is None else (symbol,):
-                    # Slots are told that this was asked for, or they would take it for a stranger's doing.
-                    for cancel in self.slots[name].withdraw():
-                        await self._carry_out(cancel)
-                await self._cancel_unprotective(symbol)
+                await self._withdraw(self.slots if symbol is None else (symbol,))
+                await self.kernel.cancel_all_orders(symbol)
             case StartTimer(name, every_ns):
                 known = self._timers.get(name)
                 if known is None or known.every_ns != every_ns:
                     self._timers[name] = _Timer(every_ns, self._clock.now_ns())
 
-    async def _cancel_unprotective(self, symbol: str | None) -> None:
-        for item in self.kernel.working():
-            if symbol in (None, item.order.symbol):
-                intent = await self.kernel.get_order_intent(item.intent_id)
-                if not intent.protective:
-                    await self.kernel.cancel_order(item.intent_id)
+    async def _withdraw(self, symbols: Iterable[str]) -> None:
+        """Cancel what slots keep; they know then that it was asked for, and by no stranger."""
+        for symbol in symbols:
+            for cancel in self.slots[symbol].withdraw():
+                await self._carry_out(cancel)
 
     async def _modify(self, intent_id: str, order: StandardOrder) -> None:
         intent = await self.kernel.get_order_intent(intent_id)

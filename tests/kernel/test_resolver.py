@@ -639,6 +639,62 @@ def test_a_late_fill_of_a_settled_wish_is_told_and_counted():
     assert (bench.attempt(client_id).filled, bench.market().own) == (4, 4)
 
 
+def listed_for(bench: ByHand, seconds: int) -> list[Cancel]:
+    """Statements come once a minute or so; the cancels that were asked for meanwhile."""
+    for _ in range(seconds * 2):
+        bench.wait(0.5)
+        for survey in bench.take(Survey):
+            bench.state(survey)
+    return bench.take(Cancel)
+
+
+def test_a_list_that_goes_on_showing_a_dead_order_is_believed():
+    """T11, VC3: its last change was long before the proof, and there it is; a copy lags no longer than so."""
+    bench, intent_id, client_id = doubtful()
+    hidden = bench.list_order(client_id, bench.order(), f"X-{client_id}")
+    bench.orders.clear()
+    for _ in range(8):
+        bench.wait(1)
+        bench.answer_all()
+    assert bench.states(intent_id)[0] is DEAD
+    bench.accept(bench.take(Place)[-1].client_order_id)
+    bench.orders[client_id] = hidden
+    assert client_id in {cancel.client_order_id for cancel in listed_for(bench, 130)}
+    assert bench.attempt(client_id).state is LIVE
+    assert bench.attempt(client_id).reopened
+    assert bench.core.findings()
+
+
+def test_a_list_that_goes_on_showing_a_vanished_order_is_believed():
+    """T12, VC3."""
+    bench, intent_id, client_id = vanishing()
+    hidden = bench.list_order(client_id, bench.order(), f"X-{client_id}")
+    del bench.orders[client_id]
+    bench.cancel(intent_id)
+    for _ in range(75):
+        bench.answer_all()
+        bench.wait(1)
+    assert bench.states(intent_id) == [DONE]
+    bench.orders[client_id] = hidden
+    assert [cancel.client_order_id for cancel in listed_for(bench, 130)][:1] == [client_id]
+    assert bench.attempt(client_id).reopened
+    bench.show(client_id, CANCELED, "2", bench.trade(client_id, "2"))
+    assert (bench.states(intent_id), bench.market().own) == ([DONE], 2)
+
+
+def test_news_from_before_the_proof_that_were_held_up_are_no_resurrection():
+    """N3, T11: it was there, a probe cancelled it, and the word of its beginning comes last."""
+    bench, intent_id, client_id = doubtful()
+    placed_ns = bench.now_ns
+    for _ in range(8):
+        bench.wait(1)
+        bench.answer_all()
+    assert bench.states(intent_id)[0] is DEAD
+    bench.show(client_id, NEW, venue_ns=placed_ns)
+    assert bench.states(intent_id)[0] is DEAD
+    assert bench.core.findings() == []
+
+
 # Vanished.
 
 

@@ -359,3 +359,37 @@ async def test_reads_at_once_see_their_own_writes(opened, rows):
         assert (await opened.intents.get_intent(f"i{n}")).intent_id == f"i{n}"
 
     await asyncio.gather(*(write_and_read(n) for n in range(30)), *(opened.load() for _ in range(30)))
+
+
+async def test_d5_a_large_database_is_in_use_until_damage_is_found_in_it(path, monkeypatch):
+    monkeypatch.setattr("quantcli.store.database._LARGE_BYTES", 0)
+    store = SQLiteStore(path)
+    await store.open()
+    for number in range(200):
+        await store.set_meta(f"key {number}", "x" * 1000)
+    await store.close()
+    pages = bytearray(path.read_bytes())
+    pages[8 * 4096 : 8 * 4096 + 64] = b"\xff" * 64
+    path.write_bytes(pages)
+    damaged = SQLiteStore(path)
+    await damaged.open()
+
+    async def use() -> None:
+        while True:
+            await damaged.set_meta("a", "b")
+            await asyncio.sleep(0.01)
+
+    try:
+        with pytest.raises(StoreError, match="damaged"):
+            await asyncio.wait_for(use(), 10)
+    finally:
+        await damaged.close()
+
+
+async def test_a_large_database_can_be_closed_before_it_is_looked_through(path, monkeypatch):
+    monkeypatch.setattr("quantcli.store.database._LARGE_BYTES", 0)
+    for _ in range(3):
+        store = SQLiteStore(path)
+        await store.open()
+        await store.set_meta("a", "b")
+        await store.close()

@@ -130,6 +130,11 @@ class Account:
         """How much of the position an order of this side can close."""
         return -self.positions[order.symbol] * order.side.sign
 
+    def is_nothing(self, client_order_id: str) -> bool:
+        """No order of this name works, and none has traded."""
+        booked = self.orders.get(client_order_id)
+        return booked is None or not (booked.is_live or booked.fills)
+
     def changed(self, booked: Booked) -> None:
         """It looks different from now on."""
         booked.note(self._timeline.now_ns, self.clock_ns())

@@ -6,8 +6,11 @@
     again     what was refused for good is not tried again
     tries     tries are counted, and apart                                dust      a rest too small is no failure
     external  what a stranger cancelled stays so                          linked    the exchange's link is none
+    group     orders are let go, or cancelled, in the very commit that calls for it
+    amend     one amendment at a time, for what is left, and none that was refused already
     exits     exits go when nothing is left to close, and sell what came  trail     a stop never moves back
-    spared    what protects outlives a halt                               flatten   only when nothing else is open
+    spared    what protects outlives a halt                               expired   nothing is placed after its time
+    flatten   only when nothing else is open
     request   the caller's id is kept                                     own       ours is what our orders did
 
 The oracle looks at each row as it comes; here whole histories are looked at.  Reads rows alone.
@@ -58,12 +61,17 @@ class _History:
         self._commits = world.disk.commits
         self._intents: dict[str, OrderIntent] = {}
         self._states: dict[str, OrderState] = {}
+        self._of_intent: dict[str, list[str]] = {}
+        self._groups: dict[str, OrderGroup] = {}
+        self._fees: dict[str, Decimal] = {}
         self._trailing: dict[str, None] = {}
+        self._amended: list[tuple[OrderState, OrderState]] = []
         self._is_alarmed = False
         self._look: dict[type, Callable[[Row, Sequence[Row]], None]] = {
             OrderIntent: self._intent,  # type: ignore[dict-item]
             OrderState: self._state,  # type: ignore[dict-item]
             OrderGroup: self._group,  # type: ignore[dict-item]
+            Fill: self._fill,  # type: ignore[dict-item]
         }
 
     def read(self) -> None:
@@ -75,8 +83,66 @@ class _History:
                 look = self._look.get(type(row))
                 if look is not None:
                     look(row, rows)
+            for state, before in self._amended:
+                self._amendment(state, before, rows)
+            self._amended.clear()
+            for group in self._groups.values():
+                self._shared(group)
+
+    def _fill(self, row: Fill, rows: Sequence[Row]) -> None:
+        fee = row.qty - _received(row)
+        self._fees[row.intent_id] = self._fees.get(row.intent_id, _ZERO) + fee
+
+    def _filled(self, intent_id: str) -> Decimal:
+        return sum([self._states[c].filled for c in self._of_intent.get(intent_id, ())], _ZERO)
+
+    def _shared(self, group: OrderGroup) -> None:
+        """What the rows say of a group after a commit fits together."""
+        if group.mode is OcoMode.NATIVE:
+            return
+        entry = self._intents.get(group.entry)
+        shared = group.quantity
+        if entry is not None:
+            shared = self._filled(group.entry) - self._fees.get(group.entry, _ZERO)
+        rest = int(shared) - sum([self._filled(leg) for leg in group.legs], _ZERO)
+        held = [leg for leg in group.legs if self._is_held(leg)]
+        if rest <= 0:
+            is_over = entry is None or entry.phase.is_terminal
+            _demand(not (is_over and held), "group", group.group_id, "is over, and holds back", held)
+        elif rest >= MIN_QTY:
+            is_idle = all(leg in held or not self._is_open(leg) for leg in group.legs)
+            is_idle = is_idle and not any(self._works(leg) for leg in group.legs)
+            _demand(not (is_idle and held), "group", group.group_id, "holds back all of", rest, held)
+
+    def _is_held(self, intent_id: str) -> bool:
+        intent = self._intents[intent_id]
+        return intent.phase.is_wanted and intent.held
+
+    def _is_open(self, intent_id: str) -> bool:
+        return self._works(intent_id) or not self._intents[intent_id].phase.is_terminal
+
+    def _works(self, intent_id: str) -> bool:
+        return any(not self._states[c].state.is_closed for c in self._of_intent.get(intent_id, ()))
+
+    def _amendment(self, row: OrderState, before: OrderState, rows: Sequence[Row]) -> None:
+        """A new amendment, after the one before it."""
+        now, was, intent = row.amendment, before.amendment, self._intents[row.intent_id]
+        assert now is not None
+        at_ns = next(r.at_ns for r in rows if isinstance(r, JournalEntry))
+        others = self._filled(row.intent_id) - row.filled
+        _demand(now.order.quantity == intent.order.quantity - others, "amend", row.client_order_id, now.order)
+        if was is None:
+            return
+        if was.refused:
+            _demand(was.generation != now.generation, "amend", row.client_order_id, "again:", was.refused)
+        else:
+            came_about = row.generation >= was.generation  # and was heard of in this very step
+            _demand(
+                came_about or at_ns > was.deadline_ns, "amend", row.client_order_id, "while one is on its way"
+            )
 
     def _group(self, row: OrderGroup, rows: Sequence[Row]) -> None:
+        self._groups[row.group_id] = row
         if row.trail is not None:
             self._trailing[row.legs[0]] = None
 
@@ -114,6 +180,10 @@ class _History:
     def _state(self, row: OrderState, rows: Sequence[Row]) -> None:
         before = self._states.get(row.client_order_id)
         self._states[row.client_order_id] = row
+        if before is None:
+            self._of_intent.setdefault(row.intent_id, []).append(row.client_order_id)
+        elif row.amendment is not None and row.amends > before.amends:
+            self._amended.append((row, before))
         if row.reopened and before is not None and before.state.value == "DEAD":
             _demand(self._is_alarmed, "alarm", row.client_order_id, "came back, and nobody was told")
 
@@ -132,6 +202,9 @@ def _attempts(world: World) -> None:
         attempts = sorted((disk.states[c] for c in client_ids), key=lambda state: state.attempt)
         tries: dict[int, int] = {}
         for last, following in zip([None, *attempts], attempts, strict=False):
+            expires_ns = following.order.expire_ns
+            in_time = expires_ns is None or following.prepared_ns < expires_ns
+            _demand(in_time, "expired", following.client_order_id, "was placed after its time")
             tries[following.generation] = tries.get(following.generation, 0) + 1
             if last is None or last.generation != following.generation:
                 continue

@@ -328,7 +328,6 @@ class Oracle:
 
     def _mark(self, was: AttemptState | None, now: AttemptState, state: OrderState) -> None:
         hit = self._marks.hit
-        booked = self.orders.get(state.client_order_id)
         if now is _A.LIVE and was in (_A.PREPARED, _A.AMBIGUOUS):
             hit("T2 seen working")
         elif now is _A.AMBIGUOUS:
@@ -345,7 +344,7 @@ class Oracle:
                 hit("probe hit")
         if now is _A.DONE and was is _A.CLOSING:
             hit("T8 last fill found")
-        if now is _A.DONE and was is _A.LIVE and booked is not None and "proved" in state.reason:
+        if now is _A.DONE and was is _A.LIVE and "proved" in state.reason:
             hit("T12 vanished from look-ups")
         if state.status is OrderStatus.PARTIALLY_FILLED:
             hit("T9 partly filled")

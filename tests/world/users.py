@@ -287,7 +287,7 @@ class Users:
         self._judge()
 
     def _judge(self) -> None:
-        """Say of orders that nobody can prove anything about that they never existed, if that is so."""
+        """Say of orders that nobody can prove anything about that nothing came of them, if that is so."""
         core, venue = self._process.core, self._venue
         if core is None:
             return
@@ -299,12 +299,12 @@ class Users:
                 if (
                     state.state is AttemptState.AMBIGUOUS
                     and state.reconciliation_status is ReconciliationStatus.NEEDS_OPERATOR
-                    and state.client_order_id not in venue.account.orders
+                    and venue.account.is_nothing(state.client_order_id)
                     and not venue.network.travelling[state.client_order_id]
                     and self._process.core is core
                 ):
                     self._marks.hit("needs operator")
-                    self._ask(Verdict(state.client_order_id, "looked at the exchange"), "it never existed")
+                    self._ask(Verdict(state.client_order_id, "looked at the exchange"), "nothing came of it")
 
     # Prices.
 

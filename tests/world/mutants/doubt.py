@@ -93,7 +93,7 @@ def not_found_once_is_dead(patch: Patch) -> None:
     _strikes(patch, 1)
 
 
-@mutant(DOUBT, "I17", "I1", "I2")
+@mutant(BLIND, "I17", "I1", "I2")
 def five_strikes(patch: Patch) -> None:
     """Five look-ups in vain, and a submitted order is rejected (Nautilus)."""
     _strikes(patch, 5)

@@ -79,9 +79,7 @@ def _flattening(patch: Patch, quantity: Any, waits: bool, pauses: bool) -> None:
 
     def changed(real: Any, wishing: Wishing, market: MarketView) -> bool:
         desk, symbol, now_ns = wishing._desk, market.row.symbol, wishing._desk.draft.now_ns
-        working = [
-            entry for entry in desk.view.of_market(symbol) if not waits or FLATTENS in entry.intent.metadata
-        ]
+        working = [entry for entry in desk.view.of_market(symbol) if FLATTENS in entry.intent.metadata]
         wanted = quantity(market)
         if (waits and list(desk.view.of_market(symbol))) or (pauses and working) or abs(wanted) < 2:
             return False
@@ -191,17 +189,6 @@ def drift_is_not_looked_for(patch: Patch) -> None:
     patch.around(Seeing, "_note_gap", lambda real, seeing, market, gap, asked_ns: None)
 
 
-@mutant(ANYWHERE, "drift", "L4")
-def books_that_moved_are_compared(patch: Patch) -> None:
-    """A statement is held against books that moved since it was asked for."""
-
-    def changed(real: Any, seeing: Seeing, market: MarketView, *args: Any) -> None:
-        market.moved_ns = 0
-        real(seeing, market, *args)
-
-    patch.around(Seeing, "_compare", changed)
-
-
 # Patience.
 
 
@@ -240,7 +227,10 @@ def look_ups_without_a_pause(patch: Patch) -> None:
     )
 
 
-@mutant(DOUBT.leaning({"swarm.busy": (3,)}), "L1", "needs operator")
+@mutant(
+    DOUBT.leaning({"swarm.busy": (3,), "venue.busy": (1,), "run.gap": (5,), "run.acts": (8,)}),
+    "tries",
+)
 def tries_without_end(patch: Patch) -> None:
     """A placement that is never accepted is tried for ever, without an operator being asked for."""
 

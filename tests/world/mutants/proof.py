@@ -31,9 +31,21 @@ _DELAYED = BLIND.leaning(
         "episode.kind": (7,),
         "episode.clock": (2,),
         "swarm.disk": (3,),
-        "disk.slow": (0, 1),
+        "disk.slow": (0, 0, 0, 1),
         "disk.delay": (1, 2),
-        "net.delay": (1, 1, 5, 6),
+        "net.delay": (1, 1, 1, 5, 6),
+    }
+)
+_SLOW_CLOCK = _DELAYED.on(PLAIN).leaning(
+    {
+        "disk.delay": (2,),
+        "net.delay": (1, 1, 1, 5),
+        "net.back": (0, 0, 0, 1),
+        "venue.blind": (1,),
+        "market.comes": (6,),
+        "venue.lags": (0,),
+        "run.acts": (3,),
+        "user.act": (0,),
     }
 )
 
@@ -61,7 +73,7 @@ def engine_bound_forgotten(patch: Patch) -> None:
     )
 
 
-@mutant(_DELAYED.on(*_PROVING), "I17", "I1")
+@mutant(_SLOW_CLOCK, "I17", "I1")
 def our_clock_is_right(patch: Patch) -> None:
     """The fence is measured by our own clock, whatever its error."""
     patch.around(
@@ -71,7 +83,7 @@ def our_clock_is_right(patch: Patch) -> None:
     )
 
 
-@mutant(_DELAYED.on(*_PROVING), "I17", "I1")
+@mutant(_SLOW_CLOCK, "I17", "I1")
 def clock_bound_unheard(patch: Patch) -> None:
     """What is known of the clock's error never reaches the resolver."""
     patch.around(Seeing, "clock_bound", lambda real, seeing, event: None)
@@ -204,17 +216,6 @@ def old_statement_agrees(patch: Patch) -> None:
         return replace(state, evidence=replace(known, first_agreed_ns=first, last_agreed_ns=last))
 
     patch.around(seeing, "agreed", changed)
-
-
-@mutant(BLIND.on(*_PROVING), "I17", "I5")
-def sighting_keeps_the_evidence(patch: Patch) -> None:
-    """What spoke against an order still counts after it was seen."""
-
-    def changed(real: Any, state: OrderState, *args: Any) -> OrderState:
-        after: OrderState = real(state, *args)
-        return replace(after, evidence=state.evidence) if after.state is _A.LIVE else after
-
-    patch.around(lifecycle, "_sighted", changed)
 
 
 @mutant(CROWDED.on(*_PROVING), "I17", "I1")

@@ -134,21 +134,6 @@ def groups_are_forgotten_at_a_restart(patch: Patch) -> None:
     patch.around(Desk, "restore", changed)
 
 
-@mutant(CRASHES.leaning({"user.act": (3, 3, 0)}), "I20", "L1")
-def groups_are_not_reckoned_at_a_restart(patch: Patch) -> None:
-    """What fills mean for a group is not decided again at a restart."""
-
-    def changed(real: Any, core: Core, event: Any) -> None:
-        balance = Desk.balance
-        Desk.balance = lambda desk, group_id: None  # type: ignore[method-assign]
-        try:
-            real(core, event)
-        finally:
-            Desk.balance = balance  # type: ignore[method-assign]
-
-    patch.around(Core, "_boot", changed)
-
-
 @mutant(GROUPS.on(PLAIN, SLOW_ENGINE).leaning({"user.mode": (_NATIVE,)}), "external", "L1")
 def linked_orders_are_strangers_work(patch: Patch) -> None:
     """A cancel by the exchange's own link is taken for somebody's, or fought."""
