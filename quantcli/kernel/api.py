@@ -307,11 +307,20 @@ class ExchangeKernel:
     async def adopt_order(self, exchange_order_id: str, metadata: Mapping[str, str]) -> str:
         """Take over an order on the exchange that is not ours; returns its intent id.
 
-        Raises `ValidationError` if the exchange lists no such order.
+        Raises `ValidationError` if the exchange lists no such order, or it was adopted before.
         """
+        if await self._is_recorded(exchange_order_id):
+            raise ValidationError(f"order {exchange_order_id} was adopted before")
         intent_id = self._open_core.new_intent_id()
         await self._running.apply(Adopt(exchange_order_id, intent_id, dict(metadata)))
         return intent_id
+
+    async def _is_recorded(self, exchange_order_id: str) -> bool:
+        try:
+            await self._store.orders.get_order_state_by_exchange_id(exchange_order_id)
+        except NotFoundError:
+            return False
+        return True
 
     async def cancel_everything(self) -> list[OrderState]:
         """In an emergency, also after the kernel has failed: ask to cancel every order that may be there.

@@ -172,11 +172,11 @@ def _prove(case: Case, status: ReconciliationStatus, why: str) -> Decision:
     if not needs:
         proof = "the exchange denies it, does not find it, and no trade of it is missing in the books"
         return Decision((Bury(attempt.client_order_id, f"proved: {proof}"),), status, now_ns)
-    due = attempt.lookup_sent_ns + policy.spacing_ns
+    due = _next_look(attempt, policy)
     if now_ns < due:
         return Decision((), status, due)
     asks = LookUp(attempt.client_order_id, why), TakeStock(attempt.order.symbol, why)
-    return Decision(asks, status, now_ns + policy.spacing_ns)
+    return Decision(asks, status, _next_look(attempt, policy, now_ns))
 
 
 def _probe(case: Case, status: ReconciliationStatus, why: str) -> Decision:
@@ -303,9 +303,19 @@ def _look(case: Case, status: ReconciliationStatus, why: str) -> Decision:
 
 
 def _next_look(attempt: OrderState, policy: Policy, asked_ns: int | None = None) -> int:
-    """When to ask again, having asked at `asked_ns` (`None`: when we last did)."""
+    """When to ask again, having asked at `asked_ns` (`None`: when we last did): the longer it is in doubt the
+    more rarely, and once an operator was asked for, as rarely as a working order is looked up."""
     asked_ns = attempt.lookup_sent_ns if asked_ns is None else asked_ns
-    return asked_ns + min(max(asked_ns - attempt.prepared_ns, policy.spacing_ns), policy.spacing_max_ns)
+    known = attempt.evidence
+    doubted_ns = attempt.prepared_ns
+    if attempt.state is AttemptState.LIVE and known is not None:
+        doubted_ns = known.first_absent_ns or known.probed_ns
+    if known is not None or attempt.state is AttemptState.AMBIGUOUS:
+        if asked_ns - doubted_ns >= policy.hold_ns:
+            return asked_ns + policy.resync_ns
+        if known is not None:
+            doubted_ns = max(doubted_ns, known.probed_ns)
+    return asked_ns + min(max(asked_ns - doubted_ns, policy.spacing_ns), policy.spacing_max_ns)
 
 
 def _soon(case: Case) -> int:

@@ -218,6 +218,10 @@ class Wishing:
                 todo="`quant orders` lists them",
             )
         market, order = found[0]
+        if desk.view.client_id_of(order.symbol, order.exchange_order_id):
+            raise ValidationError(
+                f"order {event.exchange_order_id} was adopted before", why="a copy that lags lists it still"
+            )
         desk.draft.put_market(market, foreign=tuple(o for o in market.row.foreign if o is not order))
         entry = self._entered(terms_of(order), event.metadata, event.intent_id)
         desk.draft.put_intent(entry, phase=IntentPhase.ACTIVE)

@@ -1,6 +1,7 @@
 """What a whole run must look like, read from its rows when it is over: promises about what was decided, and why.
 
-    audit(world)      raises `Violation`
+    audit = Audit(world)      before the run: it hears which amendments are answered
+    audit.judge()             after it: raises `Violation`
 
     alarm     an order that comes back from the dead raises the alarm     busy      "not now" is not "never"
     again     what was refused for good is not tried again
@@ -17,8 +18,10 @@ The oracle looks at each row as it comes; here whole histories are looked at.  R
 """
 
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from decimal import Decimal
 
+from quantcli.model.message import Asked, Refusal, Report, Silence
 from quantcli.model.order import (
     Fill,
     IntentPhase,
@@ -42,11 +45,24 @@ _MAX_TRIES = 20
 _LEAST_PAUSE_NS = 500_000_000
 
 
-def audit(world: World) -> None:
-    """Look at everything that was written."""
-    _History(world).read()
-    for check in (_requests, _attempts, _endings, _strangers, _groups, _own):
-        check(world)
+class Audit:
+    """Looks at everything that one world has written."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._deliver = world, world.network.deliver
+        self._answered: set[tuple[str, int]] = set()
+        world.network.deliver = self._heard
+
+    def _heard(self, life: int, report: Report) -> None:
+        if isinstance(report, Refusal | Silence) and report.request == Asked.AMEND:
+            self._answered.add((report.client_order_id, report.number))
+        self._deliver(life, report)
+
+    def judge(self) -> None:
+        """Raises `Violation` for the first promise found broken."""
+        _History(self._world, self._answered).read()
+        for check in (_requests, _attempts, _endings, _strangers, _groups, _own):
+            check(self._world)
 
 
 def _demand(holds: bool, name: str, *about: object) -> None:
@@ -57,8 +73,8 @@ def _demand(holds: bool, name: str, *about: object) -> None:
 class _History:
     """The rows in the order of their commits."""
 
-    def __init__(self, world: World) -> None:
-        self._commits = world.disk.commits
+    def __init__(self, world: World, answered: AbstractSet[tuple[str, int]]) -> None:
+        self._commits, self._answered = world.disk.commits, answered
         self._intents: dict[str, OrderIntent] = {}
         self._states: dict[str, OrderState] = {}
         self._of_intent: dict[str, list[str]] = {}
@@ -109,7 +125,7 @@ class _History:
         if rest <= 0:
             is_over = entry is None or entry.phase.is_terminal
             _demand(not (is_over and held), "group", group.group_id, "is over, and holds back", held)
-        elif rest >= MIN_QTY:
+        elif rest >= MIN_QTY and group.mode is not OcoMode.ONE_LIVE:  # which may wait for a price
             is_idle = all(leg in held or not self._is_open(leg) for leg in group.legs)
             is_idle = is_idle and not any(self._works(leg) for leg in group.legs)
             _demand(not (is_idle and held), "group", group.group_id, "holds back all of", rest, held)
@@ -136,9 +152,9 @@ class _History:
         if was.refused:
             _demand(was.generation != now.generation, "amend", row.client_order_id, "again:", was.refused)
         else:
-            came_about = row.generation >= was.generation  # and was heard of in this very step
+            is_known = row.generation >= was.generation or (row.client_order_id, was.number) in self._answered
             _demand(
-                came_about or at_ns > was.deadline_ns, "amend", row.client_order_id, "while one is on its way"
+                is_known or at_ns > was.deadline_ns, "amend", row.client_order_id, "while one is on its way"
             )
 
     def _group(self, row: OrderGroup, rows: Sequence[Row]) -> None:

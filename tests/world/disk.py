@@ -49,6 +49,10 @@ class Disk:
         self.epoch += 1
         return Identity(7, 99, b"secret", self.epoch)
 
+    def knows(self, exchange_order_id: str) -> bool:
+        """Whether an attempt stands for this order of the exchange."""
+        return any(state.exchange_order_id == exchange_order_id for state in self.states.values())
+
     def commit(self, rows: Sequence[Row]) -> None:
         """Make rows durable; raises `Violation` where a rule would be broken."""
         self.commits.append(rows)

@@ -93,6 +93,10 @@ class Process:
 
     # Life and death.
 
+    def knows(self, exchange_order_id: str) -> bool:
+        """Whether an order of the exchange is in the record."""
+        return self._disk.knows(exchange_order_id)
+
     def boot(self) -> None:
         """Start from the disk."""
         self.core = Core(self._disk.identity(), self._policy, INSTRUMENTS)

@@ -269,6 +269,8 @@ class Users:
         if not foreign:
             return
         order = self._choices.pick(foreign, "user.adopts")
+        if self._process.knows(order.exchange_order_id):
+            return  # as the public face refuses: it was adopted before, and a copy lags
         intent_id = core.new_intent_id()
         event = Adopt(order.exchange_order_id, intent_id, {"by": "operator"})
         self._ask(event, f"adopt {order.exchange_order_id}")

@@ -14,7 +14,7 @@ import msgspec
 
 from quantcli.errors import InvariantError
 
-from .audit import audit
+from .audit import Audit
 from .choices import Choices, Drawn, Replayed, Tape
 from .mutants import MUTANTS, Caught, caught
 from .mutants.scenery import Scenery
@@ -130,9 +130,10 @@ def played(choices: Choices, settings: Settings, tells: bool = False) -> tuple[W
     """Do a run; whatever ends it is a broken promise, an error of the kernel's most of all."""
     crash_at = None if settings.crash_at is None else frozenset(settings.crash_at)
     world = prepare(choices, settings.breaks, crash_at=crash_at, tells=tells)
+    audit = Audit(world)
     try:
         outcome = play(world, settings.acts)
-        audit(world)
+        audit.judge()
         return world, outcome
     except Violation as broken:
         return world, broken

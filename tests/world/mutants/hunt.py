@@ -12,7 +12,7 @@ import msgspec
 
 from quantcli.errors import InvariantError
 
-from ..audit import audit
+from ..audit import Audit
 from ..run import play, prepare
 from ..violation import Violation
 from .mutant import Mutant
@@ -57,10 +57,10 @@ def ran_in(scenery: Scenery, seed: int, wearing: AbstractContextManager[None] | 
     """One run of the kernel, or of the mutant that it is `wearing`."""
     with wearing or nullcontext():
         world = prepare(scenery.choices(seed), breaks=scenery.breaks)
-        violation = None
+        audit, violation = Audit(world), None
         try:
             play(world)
-            audit(world)
+            audit.judge()
         except Violation as broken:
             violation = broken.name, broken.story
         except InvariantError as broken:
