@@ -178,9 +178,13 @@ class ExchangeKernel:
         return list(intent_ids)
 
     async def _requested(self, request_id: str) -> OrderIntent | None:
-        """The intent that was asked for under an id."""
-        entry = self._open_core.view.find_request(request_id)
-        return entry.intent if entry else await self._store.intents.get_intent_by_request(request_id)
+        """The intent that was asked for under an id, once it is durable."""
+        recorded = await self._store.intents.get_intent_by_request(request_id)
+        entry = self._open_core.view.find_request(request_id)  # perhaps made since by another caller
+        if entry is None:
+            return recorded
+        await self._running.caught_up()
+        return entry.intent
 
     async def modify_order(self, intent_id: str, new_order: StandardOrder) -> None:
         """Give an open intent new terms; `quantity` is the new total, what is filled already included.

@@ -64,6 +64,17 @@ from quantcli.store.api import Identity
 _NO_RULES: Mapping[str, SymbolMetadata] = {}
 
 
+class _PlainScenes(dict[str, Scene]):
+    """Scenes in which nothing is the matter, by market: nearly all are."""
+
+    def __init__(self, rules: Mapping[str, SymbolMetadata]) -> None:
+        self._rules = rules
+
+    def __missing__(self, symbol: str) -> Scene:
+        scene = self[symbol] = Scene(rules=self._rules.get(symbol))
+        return scene
+
+
 class Core:
     """One exchange's orders; `view` is what it remembers, for reading.
 
@@ -76,6 +87,7 @@ class Core:
         self._desk = desk = Desk(identity, policy, rules)
         self._identity, self._policy = identity, policy
         self._counter = 0
+        self._plain = _PlainScenes(rules)
         self._wishing = wishing = Wishing(desk, self.new_intent_id)
         self._seeing = seeing = Seeing(desk, identity)
         self._fold: dict[type[Event], Callable[[Any], None]] = {
@@ -137,7 +149,9 @@ class Core:
     def next_due(self) -> int | None:
         """When the next `Tick` is due, in nanoseconds; `None` if nothing is open."""
         intents, surveys = self._desk.queue.next_due(), self._desk.surveys.next_due()
-        return min((due for due in (intents, surveys) if due is not None), default=None)
+        if surveys is None or intents is None:
+            return surveys if intents is None else intents
+        return min(intents, surveys)
 
     def follows(self, symbol: str) -> bool:
         """A group of this market wants to be told its quotes (`Quoted`)."""
@@ -195,6 +209,8 @@ class Core:
     def _scene(self, entry: Entry) -> Scene:
         desk, order, last = self._desk, entry.intent.order, entry.last
         in_doubt = last is not None and (last.state is AttemptState.AMBIGUOUS or last.evidence is not None)
+        if not (in_doubt or entry.intent.group_id or desk.is_special):
+            return self._plain[order.symbol]
         return Scene(
             desk.closed(entry.intent),
             desk.clock_error_ns,

@@ -35,6 +35,11 @@ BETRAYAL = "kernel.quarantine"
 SAFE_MODE = "kernel.safe_mode"
 
 
+def correction_key(correction: Correction) -> tuple[str, str]:
+    """What a correction is known by, beside the trades of its market."""
+    return correction.symbol, f"{correction.cause}/{correction.cause_id}"
+
+
 class Desk:
     """The core's shared state.
 
@@ -71,6 +76,8 @@ class Desk:
         for group in loaded.groups:
             view.enter_group(group)
         self._restore_fills(loaded.fills)
+        for correction in loaded.corrections:
+            view.is_known(correction_key(correction), correction.venue_ns)
         remarks = {remark.key: remark.value for remark in loaded.remarks}
         self.betrayal, self.safe_mode = remarks.get(BETRAYAL, ""), remarks.get(SAFE_MODE, "")
         for symbol in symbols:
@@ -111,6 +118,17 @@ class Desk:
         self.view.retire(entry)
 
     # Whether orders may be placed.
+
+    @property
+    def is_special(self) -> bool:
+        """Something bears on more than one wish: statements to be waited for, a halt, a finding."""
+        return bool(
+            self.policy.venue.statement
+            or self._frozen
+            or self.safe_mode
+            or self.betrayal
+            or self.clock_error_ns
+        )
 
     def closed(self, intent: OrderIntent) -> ReconciliationStatus | None:
         """Why nothing may be placed for an intent now; `None` if it may."""

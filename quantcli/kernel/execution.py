@@ -122,7 +122,7 @@ class Execution:
             self._draft.put_intent(entry, phase=IntentPhase.ACTIVE)
         self._view.attach(entry, state)
         self._draft.put_state(entry, state)
-        self._draft.log(entry, number, "placed", described(order))
+        self._draft.log(entry, number, "placed", "" if order is intent.order else described(order))
         self._draft.tell(OrderEventKind.SUBMITTED, entry, number)
         return Place(client_id, order, state.deadline_ns)
 

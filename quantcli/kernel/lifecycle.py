@@ -24,7 +24,6 @@ from quantcli.model.message import Absence, Asked, Observation, Refusal, Refused
 from quantcli.model.order import (
     AttemptState,
     Evidence,
-    Order,
     OrderState,
     OrderStatus,
     ReconciliationStatus,
@@ -143,6 +142,13 @@ def is_news(before: OrderState, after: OrderState) -> bool:
     )
 
 
+def filled(attempts: Sequence[OrderState]) -> Decimal:
+    """What attempts of one wish have traded together, as the exchange counts."""
+    if len(attempts) == 1:  # almost always
+        return attempts[0].filled
+    return sum([attempt.filled for attempt in attempts], Decimal(0))
+
+
 def agreed(state: OrderState, asked_ns: int, agrees: bool) -> OrderState:
     """`state` after a statement of its market that speaks for its not existing, or against.
 
@@ -168,39 +174,6 @@ def vanished(state: OrderState, reason: str) -> OrderState:
     """`state` of a working order that provably is there no more, and whose fills are all known."""
     status = OrderStatus.PARTIALLY_CANCELED if state.filled else OrderStatus.CANCELED
     return replace(_moved(state, Seen.VANISHED, reason), status=status)
-
-
-def terms_of(order: Order) -> StandardOrder:
-    """The terms of an order that an exchange lists."""
-    return StandardOrder(
-        order.symbol, order.side, order.type, order.quantity, order.price, stop_price=order.stop_price
-    )
-
-
-def filled(attempts: Sequence[OrderState]) -> Decimal:
-    """What attempts of one wish have traded together, as the exchange counts."""
-    if len(attempts) == 1:  # almost always
-        return attempts[0].filled
-    return sum([attempt.filled for attempt in attempts], Decimal(0))
-
-
-def seated(order: Order, intent_id: str, number: int, now_ns: int) -> OrderState:
-    """The attempt that stands for an order which the exchange lists and we have no row of."""
-    return OrderState(
-        intent_id,
-        number,
-        order.client_order_id or f"exchange:{order.exchange_order_id}",
-        terms_of(order),
-        1,
-        now_ns,
-        AttemptState.LIVE,
-        order.status,
-        order.exchange_order_id,
-        order.filled,
-        Decimal(0),
-        last_sync_at=now_ns,
-        venue_ns=order.updated_ns,
-    )
 
 
 def _placed(state: OrderState, answer: Refusal | Silence, now_ns: int) -> OrderState:

@@ -83,21 +83,32 @@ def decide(
 ) -> Decision:
     """What to do about `intent`; `attempts` are all of its attempts by number, at most one of them open but
     for those that came back."""
+    if len(attempts) == 1 and not attempts[0].state.is_closed:  # almost always
+        return _about(attempts[0], intent.order, intent, now_ns, policy, scene)
     open_attempts = [attempt for attempt in attempts if not attempt.state.is_closed]
     if not open_attempts:
         return _between_attempts(intent, attempts, now_ns, policy, scene)
-    decisions = []
-    for attempt in reversed(open_attempts):
-        terms = _terms(intent, attempt, attempts)
-        case = Case(attempt, terms, intent, now_ns, policy, scene)
-        decisions.append(RULES[attempt.state, _want(attempt, terms, intent)](case))
+    decisions = [
+        _about(attempt, _terms(intent, attempt, attempts), intent, now_ns, policy, scene)
+        for attempt in reversed(open_attempts)
+    ]
     return decisions[0] if len(decisions) == 1 else _all_of(decisions)
+
+
+def _about(
+    attempt: OrderState,
+    terms: StandardOrder,
+    intent: OrderIntent,
+    now_ns: int,
+    policy: Policy,
+    scene: Scene,
+) -> Decision:
+    case = Case(attempt, terms, intent, now_ns, policy, scene)
+    return RULES[attempt.state, _want(attempt, terms, intent)](case)
 
 
 def _terms(intent: OrderIntent, attempt: OrderState, attempts: Sequence[OrderState]) -> StandardOrder:
     """The wish's terms for one attempt: its quantity is what the others have left of the total."""
-    if len(attempts) == 1:
-        return intent.order
     rest = intent.order.quantity - (filled(attempts) - attempt.filled)
     return intent.order if rest == intent.order.quantity else replace(intent.order, quantity=rest)
 

@@ -12,16 +12,15 @@ from msgspec.structs import replace
 from quantcli.kernel import groups
 from quantcli.kernel import identity as ids
 from quantcli.kernel.actions import LookUp
-from quantcli.kernel.desk import Desk
+from quantcli.kernel.desk import Desk, correction_key
 from quantcli.kernel.lifecycle import (
     OrderReport,
     agreed,
     is_news,
     merge,
     reappeared,
-    seated,
-    terms_of,
 )
+from quantcli.kernel.listing import listed, seated, terms_of, traded
 from quantcli.kernel.policy import Scene
 from quantcli.kernel.projection import Entry, MarketView
 from quantcli.kernel.resolver import fenced_ns
@@ -161,8 +160,8 @@ class Seeing:
         desk = self._desk
         if owner is not None and (entry := desk.view.find(owner[0])) is not None:
             terms = replace(entry.intent.order, quantity=max(entry.intent.order.quantity, reported.qty))
-            seen = _seen(reported.client_order_id, reported, terms)
-            self._import(_listed(seen), *owner)
+            seen = traded(reported.client_order_id, reported, terms)
+            self._import(listed(seen), *owner)
             self._reported(seen)
             return
         if desk.view.is_fill_known(reported, None):
@@ -254,7 +253,7 @@ class Seeing:
         return ours
 
     def _check_ended(self, client_order_id: str, statement: Statement) -> None:
-        """An order that had ended and is still listed when every copy should know better is there after all."""
+        """An order that had ended and is listed when every copy should know better is there after all."""
         desk, found = self._desk, self._desk.view.find_attempt(client_order_id)
         if found is None or not found[1].state.is_closed:
             return
@@ -294,7 +293,7 @@ class Seeing:
                 continue  # an old trade is no sighting of its order
             client_id = fill.client_order_id or view.client_id_of(fill.symbol, fill.exchange_order_id)
             if view.find_attempt(client_id) is not None:
-                self._reported(_seen(client_id, fill))
+                self._reported(traded(client_id, fill))
             elif not client_id and in_doubt:
                 is_explained = False
             else:
@@ -353,8 +352,7 @@ class Seeing:
             desk.surveys.add(market.row.symbol, desk.draft.now_ns + desk.policy.patience_ns)
 
     def _corrected(self, correction: Correction) -> None:
-        key = correction.symbol, f"{correction.cause}/{correction.cause_id}"
-        if not self._desk.view.is_known(key, correction.venue_ns):
+        if not self._desk.view.is_known(correction_key(correction), correction.venue_ns):
             self._desk.correct(correction)
 
     # Prices and clocks.
@@ -377,29 +375,3 @@ class Seeing:
 
 def _unrecorded(client_order_id: str) -> str:
     return f"the exchange works {client_order_id}, which is ours, and we have no record of it"
-
-
-def _seen(client_id: str, fill: Fill, order: StandardOrder | None = None) -> Observation:
-    """What an execution alone says of its order."""
-    status, exchange_id = OrderStatus.UNKNOWN, fill.exchange_order_id
-    return Observation(client_id, exchange_id, status, _ZERO, fill.exchange_ns, (fill,), order=order)
-
-
-def _listed(report: Observation) -> Order:
-    """An observed order as an exchange would list it; its terms must have been shown."""
-    terms = report.order
-    assert terms is not None
-    return Order(
-        terms.symbol,
-        report.client_order_id,
-        report.exchange_order_id,
-        terms.side,
-        terms.type,
-        report.status,
-        terms.quantity,
-        report.filled,
-        terms.price,
-        terms.stop_price,
-        report.venue_ns,
-        report.venue_ns,
-    )

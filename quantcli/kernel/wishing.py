@@ -14,7 +14,8 @@ from quantcli.kernel import groups
 from quantcli.kernel import identity as ids
 from quantcli.kernel.desk import Desk
 from quantcli.kernel.execution import described
-from quantcli.kernel.lifecycle import Seen, doubted, seated, terms_of, vanished
+from quantcli.kernel.lifecycle import Seen, doubted, vanished
+from quantcli.kernel.listing import seated, terms_of
 from quantcli.kernel.projection import Entry, MarketView
 from quantcli.kernel.steps import (
     AcceptDrift,

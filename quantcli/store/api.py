@@ -101,7 +101,7 @@ class Loaded(msgspec.Struct, frozen=True):
     of them; `states` are all attempts of these intents and every other open attempt; `groups` are theirs.
     `fills` are those of these intents and those that an exchange may still repeat: no older than
     `RECENT_NS` before the last survey of their market.  In order of insertion.  `remarks` are the
-    kernel's own: those whose key begins with "kernel.".
+    kernel's own, `corrections` all there were.
     """
 
     intents: tuple[OrderIntent, ...] = ()
@@ -110,6 +110,7 @@ class Loaded(msgspec.Struct, frozen=True):
     groups: tuple[OrderGroup, ...] = ()
     markets: tuple[MarketRow, ...] = ()
     remarks: tuple[Remark, ...] = ()
+    corrections: tuple[Correction, ...] = ()
 
 
 # Surveys overlap by less than this: a trade that turns up late in an exchange's history is not missed, and

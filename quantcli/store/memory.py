@@ -134,6 +134,7 @@ class MemoryStore:
             tuple(group for group in self._groups.in_order() if group.group_id in groups),
             tuple(self._markets.in_order()),
             tuple(r for r in self._remarks.in_order() if r.key.startswith("kernel.") and r.value),
+            tuple(self._corrections.rows.values()),
         )
 
     def _fills_to_load(self, intent_ids: set[str]) -> Iterable[Fill]:

@@ -186,8 +186,9 @@ class ReadStore:
     async def _loaded(self, which: str) -> Loaded:
         tables = INTENTS, ORDER_STATES, FILLS, ORDER_GROUPS
         queries = [table.select(source=f"{table.name}{which}") for table in tables]
-        queries += [MARKETS.select(), "SELECT key, value FROM remarks_to_load ORDER BY key"]
-        intents, states, fills, groups, markets, remarks = await self._reader.snapshot(
+        queries += [MARKETS.select(), CORRECTIONS.select()]
+        queries.append("SELECT key, value FROM remarks_to_load ORDER BY key")
+        intents, states, fills, groups, markets, corrections, remarks = await self._reader.snapshot(
             *((query, ()) for query in queries)
         )
         return Loaded(
@@ -197,6 +198,7 @@ class ReadStore:
             tuple(ORDER_GROUPS.decode(groups)),
             tuple(MARKETS.decode(markets)),
             tuple(Remark(*row) for row in remarks),
+            tuple(CORRECTIONS.decode(corrections)),
         )
 
     async def fills(self, symbol_id: str | None = None) -> list[Fill]:

@@ -237,7 +237,7 @@ def test_a_movement_that_nothing_explains_holds():
         bench.wait(0.5)
     assert bench.states(intent_id) == [AMBIGUOUS]
     bench.position = bench.market().baseline
-    for _ in range(8):
+    for _ in range(40):
         bench.answer_all()
         bench.wait(0.5)
     assert bench.states(intent_id)[0] is DEAD
@@ -270,7 +270,7 @@ def test_an_order_with_fills_missing_spoils_the_books():
         bench.answer_all()
     assert bench.states(intent_id) == [AMBIGUOUS]
     bench.trade(other, "1")
-    for _ in range(4):
+    for _ in range(40):
         bench.answer_all()
         bench.wait(0.5)
     assert bench.states(intent_id)[0] is DEAD
@@ -507,8 +507,8 @@ def test_without_proof_an_operator_is_asked_for_and_the_others_go_on():
     bench.wait(6)  # it is said at the next look
     assert bench.attempt(client_id).reconciliation_status is ReconciliationStatus.NEEDS_OPERATOR
     bench.take(Lookup)
-    bench.wait(30)
-    assert len(bench.take(Lookup)) > 3
+    bench.wait(120)  # more rarely now
+    assert len(bench.take(Lookup)) > 2
     assert (bench.take(Cancel), bench.take(Place)) == ([], [])
     assert [(w.intent_id, w.remaining) for w in bench.core.view.working()] == [(intent_id, 10)]  # I18, O18
     other, other_client = bench.place("1")

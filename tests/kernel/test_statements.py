@@ -660,7 +660,6 @@ def test_a_correction_moves_the_position_once():
     assert stated(bench) == stated(bench) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="`Loaded` does not tell which corrections were folded")
 def test_a_correction_that_is_told_again_after_a_restart_counts_once():
     """V15, V24, P1: histories overlap."""
     bench = ByHand().synced()

@@ -1,27 +1,33 @@
-"""What a whole run must look like, read from its rows when it is over: promises about what was decided, and why.
+"""What a whole run must look like, read from its rows when it is over: what was decided, and why.
 
     audit = Audit(world)      before the run: it hears which amendments are answered
     audit.judge()             after it: raises `Violation`
 
-    alarm     an order that comes back from the dead raises the alarm     busy      "not now" is not "never"
-    again     what was refused for good is not tried again
-    tries     tries are counted, and apart                                dust      a rest too small is no failure
-    external  what a stranger cancelled stays so                          linked    the exchange's link is none
-    group     orders are let go, or cancelled, in the very commit that calls for it
-    amend     one amendment at a time, for what is left, and none that was refused already
-    exits     exits go when nothing is left to close, and sell what came  trail     a stop never moves back
-    spared    what protects outlives a halt                               expired   nothing is placed after its time
-    flatten   only when nothing else is open
-    request   the caller's id is kept                                     own       ours is what our orders did
+    again      what was refused for good is not tried again
+    alarm      an order that comes back from the dead raises the alarm
+    amend      one amendment at a time, for what is left, and none that was refused already
+    busy       "not now" is not "never"
+    dust       a rest too small is no failure
+    exits      exits go when nothing is left to close, and sell what came
+    expired    nothing is placed after its time
+    external   what a stranger cancelled stays cancelled
+    flatten    only when nothing else is open
+    group      orders are let go, or cancelled, in the very commit that calls for it
+    linked     what the exchange's link cancels was no stranger's doing
+    own        ours is what our orders did
+    request    the caller's id is kept
+    spared     what protects outlives a halt
+    strangers  what strangers trade is recorded
+    trail      a stop never moves back
+    tries      tries are counted, and apart
 
-The oracle looks at each row as it comes; here whole histories are looked at.  Reads rows alone.
+The oracle looks at each row as it comes; here whole histories are looked at.
 """
 
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
-from quantcli.model.message import Asked, Refusal, Report, Silence
+from quantcli.model.message import Asked, Refusal, Refused, Report, Silence
 from quantcli.model.order import (
     Fill,
     IntentPhase,
@@ -42,6 +48,7 @@ _ZERO = Decimal(0)
 _BY_GROUP = "group: "
 _FOR_NOW = ("-1003", "-1021")  # how the exchange of this world says: busy, too late
 _MAX_TRIES = 20
+_CLOCKS_NS = 10_000_000_000  # more than clocks differ
 _LEAST_PAUSE_NS = 500_000_000
 
 
@@ -50,12 +57,13 @@ class Audit:
 
     def __init__(self, world: World) -> None:
         self._world, self._deliver = world, world.network.deliver
-        self._answered: set[tuple[str, int]] = set()
+        self._answered: dict[tuple[str, int], bool] = {}  # amendments, and whether refused for good
         world.network.deliver = self._heard
 
     def _heard(self, life: int, report: Report) -> None:
         if isinstance(report, Refusal | Silence) and report.request == Asked.AMEND:
-            self._answered.add((report.client_order_id, report.number))
+            is_final = isinstance(report, Refusal) and report.kind is Refused.FINAL
+            self._answered[report.client_order_id, report.number] = is_final
         self._deliver(life, report)
 
     def judge(self) -> None:
@@ -73,7 +81,7 @@ def _demand(holds: bool, name: str, *about: object) -> None:
 class _History:
     """The rows in the order of their commits."""
 
-    def __init__(self, world: World, answered: AbstractSet[tuple[str, int]]) -> None:
+    def __init__(self, world: World, answered: Mapping[tuple[str, int], bool]) -> None:
         self._commits, self._answered = world.disk.commits, answered
         self._intents: dict[str, OrderIntent] = {}
         self._states: dict[str, OrderState] = {}
@@ -149,13 +157,21 @@ class _History:
         _demand(now.order.quantity == intent.order.quantity - others, "amend", row.client_order_id, now.order)
         if was is None:
             return
-        if was.refused:
+        if was.refused or self._answered.get((row.client_order_id, was.number)):
             _demand(was.generation != now.generation, "amend", row.client_order_id, "again:", was.refused)
         else:
             is_known = row.generation >= was.generation or (row.client_order_id, was.number) in self._answered
             _demand(
                 is_known or at_ns > was.deadline_ns, "amend", row.client_order_id, "while one is on its way"
             )
+
+    def _follows(self, row: OrderState) -> None:
+        """A new attempt: the one before was not refused for good."""
+        for client_id in self._of_intent.get(row.intent_id, ()):
+            last = self._states[client_id]
+            is_final = last.status is OrderStatus.REJECTED and not last.reason.startswith(_FOR_NOW)
+            is_again = last.attempt == row.attempt - 1 and last.generation == row.generation
+            _demand(not (is_final and is_again), "again", row.client_order_id, "refused before:", last.reason)
 
     def _group(self, row: OrderGroup, rows: Sequence[Row]) -> None:
         self._groups[row.group_id] = row
@@ -197,6 +213,7 @@ class _History:
         before = self._states.get(row.client_order_id)
         self._states[row.client_order_id] = row
         if before is None:
+            self._follows(row)
             self._of_intent.setdefault(row.intent_id, []).append(row.client_order_id)
         elif row.amendment is not None and row.amends > before.amends:
             self._amended.append((row, before))
@@ -224,8 +241,6 @@ def _attempts(world: World) -> None:
             tries[following.generation] = tries.get(following.generation, 0) + 1
             if last is None or last.generation != following.generation:
                 continue
-            is_final = last.status is OrderStatus.REJECTED and not last.reason.startswith(_FOR_NOW)
-            _demand(not is_final, "again", intent_id, "was refused for good:", last.reason)
             pause_ns = following.prepared_ns - last.prepared_ns
             may_hurry = bool(last.filled or last.exchange_order_id)
             _demand(may_hurry or pause_ns >= _LEAST_PAUSE_NS, "tries", intent_id, "again after", pause_ns)
@@ -255,7 +270,14 @@ def _endings(world: World) -> None:
 
 
 def _strangers(world: World) -> None:
-    disk = world.disk
+    """What strangers do is counted, and let be."""
+    disk, contract = world.disk, world.personality.contract
+    for key, fill in world.account.trades.items():
+        market = disk.markets.get(fill.symbol)
+        told_ns = fill.exchange_ns + contract.replica_lag_ns + _CLOCKS_NS
+        is_told = contract.statement and market is not None and told_ns < market.surveyed_ns
+        is_late = bool(world.oracle.waived)
+        _demand(not is_told or is_late or key in disk.fills, "strangers", fill.trade_id, "was not recorded")
     for client_id in world.oracle.meddled_with:
         state = disk.states.get(client_id)
         if state is None or state.cancel_sent_ns:

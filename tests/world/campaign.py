@@ -2,8 +2,8 @@
 
     python -m tests.world.campaign [--runs LIFECYCLES] [--seed N] [--jobs N] [--page FILE]
 
-    swarm         runs until so many lifecycles have met with faults; of ten runs seven are ordinary, two lean as
-                  some mutant needs it, and one (not counted) is at an exchange that breaks its contract
+    swarm         runs until so many lifecycles have met with faults; of ten runs seven are ordinary, two lean
+                  as some mutant needs it, and one (not counted) is at an exchange that breaks its contract
     crash points  schedules, crashed at each place where they can, and at pairs
     mutants       each is hunted, for `HUNT` lifecycles at most
     determinism   seeds done again in processes with other hash seeds: equal to the last bit
@@ -89,9 +89,10 @@ class Results(msgspec.Struct):
     def line(self) -> str:
         """The campaign in one line."""
         caught = sum(1 for hunt in self.hunts if hunt is not None)
+        crashes, violations = self.swarm.crashes + self.crashed.crashes, len(self.violations)
         return (
-            f"{self.swarm.lifecycles} lifecycles, {self.swarm.crashes + self.crashed.crashes} crashes, "
-            f"{len(self.violations) + len(self.unequal)} violations, {caught}/{len(self.hunts)} mutants caught"
+            f"{self.swarm.lifecycles} lifecycles, {crashes} crashes, "
+            f"{violations + len(self.unequal)} violations, {caught}/{len(self.hunts)} mutants caught"
         )
 
 
@@ -225,7 +226,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "campaign.md")
     parser.add_argument("--digests", help=argparse.SUPPRESS)
-    parser.add_argument("--golden", action="store_true", help="write the golden digests anew, and nothing else")
+    parser.add_argument(
+        "--golden", action="store_true", help="only write the golden digests anew"
+    )
     asked = parser.parse_args()
     if asked.golden:
         GOLDEN.write_text(json.dumps(golden_digests(), indent=1) + "\n", encoding="utf-8")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from .campaign import HUNT, ROOT, Results
 from .marks import BREACHES, EXPECTED
-from .mutants import MUTANTS
+from .mutants import MUTANTS, NOT_YET, UNHUNTED
 
 Row = tuple[object, ...]
 
@@ -76,8 +76,8 @@ def _crash_points(results: Results) -> Iterator[str]:
     yield "## Crash points, determinism"
     yield ""
     yield (
-        f"{results.schedules:,} schedules were crashed at each of their {crashed.points:,} points (before and "
-        f"after every commit, after every request), and at pairs of points, the second during recovery: "
+        f"{results.schedules:,} schedules were crashed at each of their {crashed.points:,} points (before "
+        f"and after every commit, after every request), and at pairs of points, the second during recovery: "
         f"{crashed.runs:,} runs. {results.repeated:,} seeds were done twice in two processes with different "
         f"hash seeds: {len(results.unequal)} differ. "
         + (f"Merge algebra: {results.algebra}." if results.algebra else "")
@@ -113,7 +113,8 @@ def _mutants(results: Results) -> Iterator[str]:
     yield ""
     yield (
         "Each is one slip in the real kernel, hunted in the worlds where it shows soonest for at most "
-        f"{HUNT:,} lifecycles. It counts as caught if a promise breaks that the real kernel keeps at the same seed."
+        f"{HUNT:,} lifecycles. It counts as caught if a promise breaks that the real kernel keeps at the "
+        "same seed."
     )
     yield ""
     rows = (
@@ -127,6 +128,13 @@ def _mutants(results: Results) -> Iterator[str]:
         for mutant, hunt in zip(MUTANTS, results.hunts, strict=True)
     )
     yield from _table(("mutant", "shortcut", "caught by", "seed", "lifecycles"), rows)
+    yield ""
+    yield "Not hunted, because the world has nothing yet that could notice them:"
+    yield ""
+    yield from _table(
+        ("mutant", "shortcut", "what the world would need"),
+        ((mutant.name, mutant.shortcut.rstrip("."), NOT_YET[mutant.name]) for mutant in UNHUNTED),
+    )
 
 
 def _marks(results: Results) -> Iterator[str]:

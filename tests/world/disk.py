@@ -97,6 +97,7 @@ class Disk:
             tuple(group for g, group in self.groups.items() if g in groups),
             tuple(self.markets[symbol] for symbol in sorted(self.markets)),
             tuple(Remark(key, value) for key, value in self.remarks.items()),
+            tuple(self.corrections.values()),
         )
 
     def _is_recent(self, fill: Fill) -> bool:

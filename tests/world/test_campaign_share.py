@@ -1,5 +1,6 @@
-"""A share of the campaign for every day: ten thousand lifecycles with faults, two processes, no promise broken."""
+"""A share of the campaign for every day: ten thousand lifecycles with faults, and no promise broken."""
 
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from multiprocessing import get_context
@@ -22,7 +23,7 @@ def test_ten_thousand_lifecycles_with_faults_break_no_promise(capsys):
             if total.lifecycles >= LIFECYCLES:
                 break
     with capsys.disabled():
-        print(f"\n{total.lifecycles} lifecycles with faults, {total.crashes} crashes, {total.runs} runs")
+        sys.stdout.write(f"\n{total.lifecycles} lifecycles with faults, {total.crashes} crashes\n")
     assert [(finding.where, finding.name, finding.said) for finding in total.findings] == []
     assert total.crashes > 100
     assert total.calm < total.lifecycles / 10

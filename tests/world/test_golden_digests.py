@@ -1,7 +1,7 @@
 """The same seed is the same run, to the last bit, on every machine and every Python.
 
-The digests are those of `golden_digests.json`.  They change with the kernel's behaviour, or the world's; then,
-and only then, they are made anew:  python -m tests.world.campaign --golden
+The digests are those of `golden_digests.json`.  They change with the kernel's behaviour, or the world's;
+then, and only then, they are made anew:  python -m tests.world.campaign --golden
 """
 
 import json

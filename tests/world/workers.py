@@ -69,8 +69,8 @@ class Finding(msgspec.Struct, frozen=True):
 
 class Tally(msgspec.Struct):
     """Counts of runs; `lifecycles` of those in which something failed, at exchanges that keep the contract,
-    `calm` of those in which nothing did, `broken` of those at exchanges that break it; `leaning` is the part of
-    `lifecycles` in worlds that lean one way."""
+    `calm` of those in which nothing did, `broken` of those at exchanges that break it; `leaning` is the part
+    of `lifecycles` in worlds that lean one way."""
 
     runs: int = 0
     lifecycles: int = 0
@@ -95,7 +95,7 @@ class Tally(msgspec.Struct):
 
 
 class SwarmTask(msgspec.Struct, frozen=True):
-    """Runs of the seeds `first` … `first + number - 1`, in worlds that lean as the mutant of that index needs."""
+    """Runs of the seeds `first` … `first + number - 1`; `leaning` is an index of a scenery."""
 
     first: int
     number: int
@@ -180,7 +180,7 @@ def _count(tally: Tally, task: SwarmTask, world: World, tape: Tape) -> None:
 
 
 def crashes(task: CrashTask) -> Tally:
-    """One schedule, crashed at every point there is, and at pairs: the second while it recovers from the first."""
+    """One schedule, crashed at every point there is, and at pairs: the second while it recovers."""
     tally, scenery, dice = Tally(), _scenery(task.leaning), Random(task.seed)
     points = _crashed(tally, task, scenery, ())
     tally.points = 0

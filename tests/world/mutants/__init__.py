@@ -14,8 +14,16 @@ from .hunt import Caught, caught
 from .mutant import Mutant
 
 FAMILIES = (starting, doubt, proof, merging, booking, withdrawing, sharing, halting)
-MUTANTS: tuple[Mutant, ...] = tuple(
-    found for family in FAMILIES for found in vars(family).values() if isinstance(found, Mutant)
-)
+# What the world would have to have, or to demand, for these to show; they are not hunted until it does.
+NOT_YET = {
+    "engine bound forgotten": "an engine in which a cancel can overtake a placement that waits",
+    "late fills are ignored": "a promise that fills after the end are recorded (I3 is waived there)",
+    "what is not in memory is a strangers": "the same, after a restart",
+    "drift at first sight": "that there is no drift while copies lag (the kernel itself notes some)",
+    "drift never ends": "that a drift ends without an operator",
+}
+_ALL = tuple(found for family in FAMILIES for found in vars(family).values() if isinstance(found, Mutant))
+MUTANTS: tuple[Mutant, ...] = tuple(mutant for mutant in _ALL if mutant.name not in NOT_YET)
+UNHUNTED: tuple[Mutant, ...] = tuple(mutant for mutant in _ALL if mutant.name in NOT_YET)
 
-__all__ = ["MUTANTS", "Caught", "Mutant", "caught"]
+__all__ = ["FAMILIES", "MUTANTS", "NOT_YET", "UNHUNTED", "Caught", "Mutant", "caught"]

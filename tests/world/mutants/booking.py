@@ -39,9 +39,7 @@ _SHAKEN = ANYWHERE.leaning({"swarm.again": (3,), "swarm.late_fills": (3,), "swar
 @mutant(_SHAKEN, "I9", "I10", "I7")
 def fills_are_not_known_again(patch: Patch) -> None:
     """A fill that is told twice counts twice."""
-    patch.around(
-        Projection, "is_fill_known", lambda real, view, fill, entry: bool(real(view, fill, entry)) and False
-    )
+    patch.around(Projection, "is_fill_known", lambda real, *args: real(*args) and False)
 
 
 @mutant(CRASHES.leaning({"swarm.again": (3,)}), "I10", "I7")
@@ -172,7 +170,7 @@ def fills_come_on_the_stream_alone(patch: Patch) -> None:
 
     patch.around(reconcile, "_await_fills", changed)
     for want in reconcile.Want:
-        patch.item(reconcile.RULES, (_A.CLOSING, want), lambda case: reconcile._await_fills(case))
+        patch.item(reconcile.RULES, (_A.CLOSING, want), reconcile._await_fills)
 
 
 @mutant(ANYWHERE, "I10", "I11")
@@ -225,7 +223,9 @@ def fees_in_the_base_asset_forgotten(patch: Patch) -> None:
 )
 def corrections_count_twice(patch: Patch) -> None:
     """A transfer that is told twice moves the position twice."""
-    patch.around(Seeing, "_corrected", lambda real, seeing, correction: seeing._desk.correct(correction))
+    patch.around(
+        Seeing, "_corrected", lambda real, seeing, correction: seeing._desk.correct(replace(correction))
+    )
 
 
 @mutant(HALTS, "L6", "L4")

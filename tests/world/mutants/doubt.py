@@ -45,7 +45,7 @@ def silence_is_a_refusal(patch: Patch) -> None:
 
 @mutant(DOUBT, "I17", "I1", "I2")
 def silence_means_unsent(patch: Patch) -> None:
-    """A placement without an answer never left, and is placed anew (a retry decorator around create_order)."""
+    """A placement without an answer never left, and is placed anew (a decorator that retries)."""
 
     def changed(real: Any, state: OrderState, answer: Refusal | Silence, now_ns: int) -> OrderState:
         if isinstance(answer, Silence):
@@ -148,7 +148,7 @@ def second_sending_speaks_for_the_first(patch: Patch) -> None:
 
 @mutant(DOUBT.leaning({"swarm.busy": (3,)}), "L1")
 def busy_is_for_good(patch: Patch) -> None:
-    """An exchange that is busy, or was asked too often, has refused the order for good (freqtrade's DDoS errors)."""
+    """An exchange that is busy, or was asked too often, has refused the order for good (freqtrade)."""
 
     def changed(real: Any, state: OrderState, answer: Refusal | Silence, now_ns: int) -> OrderState:
         if isinstance(answer, Refusal) and answer.kind is Refused.BUSY:
@@ -176,7 +176,7 @@ def nobody_is_ever_called(patch: Patch) -> None:
         ),
     )
     for want in Want:
-        patch.item(reconcile.RULES, (_A.AMBIGUOUS, want), lambda case: reconcile._resolve(case))
+        patch.item(reconcile.RULES, (_A.AMBIGUOUS, want), reconcile._resolve)
 
 
 @mutant(DOUBT.on(PLAIN, SLOW_ENGINE, FORGETFUL, EARLY), "L2")

@@ -16,7 +16,7 @@ from quantcli.model.message import Amend, Cancel, Place
 from quantcli.model.order import OrderIntent, OrderStatus, OrderType, ReconciliationStatus, StandardOrder
 
 from .mutant import Patch, mutant
-from .scenery import ANYWHERE, DOUBT, GROUPS, HALTS, REPLACING, STRANGERS
+from .scenery import DOUBT, GROUPS, HALTS, REPLACING, STRANGERS
 
 _FLAT = HALTS.leaning({"user.halt": (3,), "run.rest": (2,)})
 

@@ -1,7 +1,7 @@
 """Where a mutant shows soonest: worlds whose choices lean one way.
 
-A scenery narrows some labels of a seeded world to a few values; everything else is drawn as ever.  No fault in it
-is one that the ordinary world could not have, so the real kernel must bear every scenery.
+A scenery narrows some labels of a seeded world to a few values; everything else is drawn as ever.  No fault
+in it is one that the ordinary world could not have, so the real kernel must bear every scenery.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ PLAIN, SLOW_ENGINE, FORGETFUL, EARLY, IDEMPOTENT, MUTE, UNFENCED = range(7)
 
 
 class Scenery(msgspec.Struct, frozen=True):
-    """`leanings` are the values left to each label; `breaks`: the exchange breaks a clause of its contract."""
+    """`leanings` are the values left to each label; `breaks`: the exchange breaks its contract."""
 
     leanings: Mapping[str, tuple[int, ...]] = {}
     breaks: bool = False

@@ -6,7 +6,6 @@ from typing import Any
 from msgspec.structs import replace
 
 from quantcli.kernel import groups
-from quantcli.kernel.core import Core
 from quantcli.kernel.desk import Desk
 from quantcli.kernel.groups import Change, Member, Plan, _Planning
 from quantcli.kernel.projection import Entry
@@ -35,7 +34,7 @@ def siblings_do_not_shrink(patch: Patch) -> None:
 
 @mutant(_WITH_ENTRY, "I20")
 def exits_for_the_whole_wish(patch: Patch) -> None:
-    """Exits are sized by what the entry wants, not by what it has filled (freqtrade's and LEAN's brackets)."""
+    """Exits are sized by what the entry wants, not by what it has filled (LEAN's brackets)."""
     patch.around(
         _Planning,
         "_capacity",

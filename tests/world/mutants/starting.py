@@ -1,4 +1,4 @@
-"""Mutants that write too late, or start, and go on after a gap, as if nothing could have happened meanwhile."""
+"""Mutants that write too late, or start and go on after a gap as if nothing had happened meanwhile."""
 
 from typing import Any
 
