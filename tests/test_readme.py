@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # What the examples do on the shipped recording, to the last fill.  A change of these is a change of what
 # orders are placed, when, or how they are filled: name the reason in the commit.
 TRACES = {
-    "touch_maker": "0bfc1f47eba065b559493fab16b85c5e7e74645ba1bae893dcd7a76beb1d4181",
-    "ema_cross": "4081857370a299dd606ea6399aeb6be3735bb9e3671f769c002b18f01e42807a",
+    "touch_maker": "bd2cec0ea240c9ec828553ff7ddc80d5a435702d0c65ac69fadf905fe9e10a3c",
+    "ema_cross": "6ea54242adcef0aeadb87c40da003021b23db2f02ab989118648596e20aca8e9",
+    "breakout_bracket": "685d075628200e20a9aec3caefa58ace78f68fa4a6fd7befbf02986ca984ebf0",
 }
 
 

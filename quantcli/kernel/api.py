@@ -13,7 +13,6 @@ answers is no exception here: it arrives as an `OrderEvent`.  `stop` leaves orde
 from collections.abc import Collection, Mapping
 from decimal import Decimal
 
-import msgspec
 from msgspec.structs import replace
 
 from quantcli.clock import NS_PER_S, Clock
@@ -21,6 +20,7 @@ from quantcli.errors import NotFoundError, SafetyError, ValidationError
 from quantcli.kernel.core import Core
 from quantcli.kernel.execution import Metrics
 from quantcli.kernel.groups import leg_names
+from quantcli.kernel.health import Health, examined
 from quantcli.kernel.policy import Policy
 from quantcli.kernel.shell import ReconciliationEngine, ReconciliationMetrics
 from quantcli.kernel.steps import (
@@ -48,7 +48,6 @@ from quantcli.model.message import Report
 from quantcli.model.order import (
     OrderIntent,
     OrderState,
-    ReconciliationStatus,
     StandardOrder,
     StandardOrderGroup,
     Working,
@@ -58,20 +57,6 @@ from quantcli.store.api import Identity, Store
 
 _PATIENT = Policy()
 _EPOCH_META = "kernel.epoch"
-
-
-class Health(msgspec.Struct, frozen=True):
-    """Whether orders can be placed, what stopped the kernel if not, and how many open intents are in which
-    condition (only those that occur).
-
-    `findings` are what an operator should look at: why nothing is placed, contracts broken, positions that
-    differ, positions unguarded.
-    """
-
-    ok: bool
-    failure: str
-    conditions: dict[ReconciliationStatus, int]
-    findings: tuple[str, ...] = ()
 
 
 class ExchangeKernel:
@@ -123,11 +108,7 @@ class ExchangeKernel:
         """How the kernel is."""
         if self._core is None or self._engine is None:
             return Health(ok=False, failure="not started", conditions={})
-        conditions = {status: count for status, count in self._core.view.conditions().items() if count}
-        failure = self._engine.failure
-        running = self._engine.get_metrics().running
-        why_not = str(failure) if failure else "" if running else "stopped"
-        return Health(running, why_not, conditions, tuple(self._core.findings()))
+        return examined(self._core, self._engine)
 
     # Commands.
 

@@ -34,6 +34,7 @@ class Trace:
                     order.type,
                     order.quantity,
                     order.price,
+                    order.stop_price,
                     state.client_order_id if state else None,
                     state.status if state else None,
                     fill and (fill.trade_id, fill.qty, fill.price, fill.fee),

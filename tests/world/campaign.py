@@ -2,8 +2,9 @@
 
     python -m tests.world.campaign [--runs LIFECYCLES] [--seed N] [--jobs N] [--page FILE]
 
-    swarm         runs until so many lifecycles have met with faults; of ten runs seven are ordinary, two lean
-                  as some mutant needs it, and one (not counted) is at an exchange that breaks its contract
+    swarm         runs until so many lifecycles have met with faults; of ten runs six are ordinary, two lean as
+                  some mutant needs it, one is at an exchange as shipped in `quantcli/venues`, and one (not
+                  counted) at one that breaks its contract
     crash points  schedules, crashed at each place where they can, and at pairs
     mutants       each is hunted, for `HUNT` lifecycles at most
     determinism   seeds done again in processes with other hash seeds: equal to the last bit
@@ -33,7 +34,19 @@ import msgspec
 from .marks import BREACHES, EXPECTED
 from .mutants import MUTANTS, Caught
 from .regressions import write
-from .workers import CrashTask, Finding, HuntTask, SwarmTask, Tally, crashes, digest, hunted, shrunk, swarm
+from .workers import (
+    SHIPPED,
+    CrashTask,
+    Finding,
+    HuntTask,
+    SwarmTask,
+    Tally,
+    crashes,
+    digest,
+    hunted,
+    shrunk,
+    swarm,
+)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -47,7 +60,7 @@ REPEATED = 1_000  # seeds of a full campaign that are done twice
 CHUNK = 50  # seeds in a task
 TOLD = 5  # findings that are shrunk and told
 _LEANS = {3: 0, 7: 1}  # of ten chunks, those whose worlds lean
-_BREAKS = 9
+_SHIPPED, _BREAKS = 5, 9
 _HASH_SEEDS = ("1", "2")
 
 
@@ -117,10 +130,12 @@ def in_order(
 
 def swarm_tasks(seed: int) -> Iterator[SwarmTask]:
     """Chunks of seeds without end, a tenth of them at exchanges that break their contract."""
+    exchanges = list(SHIPPED)
     for number in count():
         kind, first = number % 10, seed + number * CHUNK
         leaning = number // 10 * 2 + _LEANS[kind] if kind in _LEANS else None
-        yield SwarmTask(first, CHUNK, kind == _BREAKS, leaning)
+        shipped = exchanges[number // 10 % len(exchanges)] if kind == _SHIPPED else ""
+        yield SwarmTask(first, CHUNK, kind == _BREAKS, leaning, shipped)
 
 
 class Campaign:
@@ -226,9 +241,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "campaign.md")
     parser.add_argument("--digests", help=argparse.SUPPRESS)
-    parser.add_argument(
-        "--golden", action="store_true", help="only write the golden digests anew"
-    )
+    parser.add_argument("--golden", action="store_true", help="only write the golden digests anew")
     asked = parser.parse_args()
     if asked.golden:
         GOLDEN.write_text(json.dumps(golden_digests(), indent=1) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ Row = tuple[object, ...]
 
 def page(results: Results) -> str:
     """The whole page, as Markdown."""
-    parts = (_head, _runs, _crash_points, _personalities, _violations, _mutants, _marks)
+    parts = (_head, _runs, _crash_points, _violations, _mutants, _marks)
     return "\n".join(line for part in parts for line in (*part(results), "")) + "\n"
 
 
@@ -47,13 +47,13 @@ def _head(results: Results) -> Iterator[str]:
 
 def _runs(results: Results) -> Iterator[str]:
     swarm = results.swarm
-    days = swarm.virtual_s / 86_400
     yield "## Lifecycles"
     yield ""
     yield (
         "A lifecycle is one wish, from its admission to its end. Each run draws which faults are on and how "
         "strong, then the faults stop, and everything must converge. Two runs of ten lean towards what some "
-        "mutant needs; one, not counted above, is at an exchange that breaks a clause of its contract."
+        "mutant needs, one is at an exchange as its manifest describes it; one, not counted above, is at an "
+        "exchange that breaks a clause of its contract."
     )
     yield ""
     counts = (
@@ -62,13 +62,16 @@ def _runs(results: Results) -> Iterator[str]:
         ("lifecycles in which nothing failed", swarm.calm),
         ("lifecycles at exchanges that break their contract", swarm.broken),
         ("runs", swarm.runs),
-        ("virtual days", round(days)),
+        ("virtual days", round(swarm.virtual_s / 86_400)),
         ("steps of the kernel", swarm.steps),
         ("promises checked", swarm.checked),
         ("crashes", swarm.crashes),
-        *swarm.faults.most_common(),
     )
     yield from _table(("what", "how often"), ((name, f"{number:,}") for name, number in counts))
+    yield ""
+    yield f"Faults: {_listed(swarm.faults.most_common())}."
+    yield ""
+    yield f"Lifecycles by exchange: {_listed(sorted(swarm.personalities.items()))}."
 
 
 def _crash_points(results: Results) -> Iterator[str]:
@@ -82,13 +85,6 @@ def _crash_points(results: Results) -> Iterator[str]:
         f"hash seeds: {len(results.unequal)} differ. "
         + (f"Merge algebra: {results.algebra}." if results.algebra else "")
     ).strip()
-
-
-def _personalities(results: Results) -> Iterator[str]:
-    yield "## Exchanges"
-    yield ""
-    rows = ((name, f"{number:,}") for name, number in sorted(results.swarm.personalities.items()))
-    yield from _table(("exchange", "lifecycles"), rows)
 
 
 def _violations(results: Results) -> Iterator[str]:
@@ -144,9 +140,12 @@ def _marks(results: Results) -> Iterator[str]:
     yield ""
     yield "How often what is interesting happened; a campaign that misses one has failed."
     yield ""
-    counts = [f"{name} {marks[name]:,}" for name in EXPECTED]
-    counts += [f"{name} {swarm.breach_marks[name]:,}" for name in BREACHES]
-    yield " · ".join(counts) + "."
+    counts = [(name, marks[name]) for name in EXPECTED]
+    yield _listed(counts + [(name, swarm.breach_marks[name]) for name in BREACHES]) + "."
+
+
+def _listed(counts: Iterable[tuple[str, int]]) -> str:
+    return " · ".join(f"{name} {number:,}" for name, number in counts)
 
 
 def _table(head: Row, rows: Iterable[Row]) -> Iterator[str]:

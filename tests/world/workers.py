@@ -19,6 +19,7 @@ from .choices import Choices, Drawn, Replayed, Tape
 from .mutants import MUTANTS, Caught, caught
 from .mutants.scenery import Scenery
 from .run import Outcome, play, prepare
+from .shipped import personalities
 from .shrink import shrink
 from .story import story
 from .violation import Violation
@@ -49,11 +50,12 @@ SHRINKING = 600
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """How a run is done, beside its choices."""
+    """How a run is done, beside its choices; `shipped` names the exchange, if it is one with a manifest."""
 
     breaks: bool = False
     acts: int = 0
     crash_at: tuple[int, ...] | None = None
+    shipped: str = ""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -81,7 +83,7 @@ class Tally(msgspec.Struct):
     crashes: int = 0
     steps: int = 0
     checked: int = 0
-    virtual_s: float = 0.0
+    virtual_s: int = 0
     marks: Counter[str] = msgspec.field(default_factory=Counter)
     breach_marks: Counter[str] = msgspec.field(default_factory=Counter)
     personalities: Counter[str] = msgspec.field(default_factory=Counter)
@@ -95,20 +97,23 @@ class Tally(msgspec.Struct):
 
 
 class SwarmTask(msgspec.Struct, frozen=True):
-    """Runs of the seeds `first` … `first + number - 1`; `leaning` is an index of a scenery."""
+    """Runs of the seeds `first` … `first + number - 1`; `leaning` is an index of a scenery, `shipped` the name
+    of an exchange that has a manifest."""
 
     first: int
     number: int
     breaks: bool = False
     leaning: int | None = None
+    shipped: str = ""
 
 
 class CrashTask(msgspec.Struct, frozen=True):
-    """The schedule of one seed, crashed at each point, and at so many pairs of points."""
+    """The schedule of one seed, crashed at each point, and at so many pairs of points; `acts` as in `run`."""
 
     seed: int
     pairs: int
     leaning: int | None = None
+    acts: int = 0
 
 
 class HuntTask(msgspec.Struct, frozen=True):
@@ -119,6 +124,7 @@ class HuntTask(msgspec.Struct, frozen=True):
     seed: int = 0
 
 
+SHIPPED = {personality.name: personality for personality in personalities()}
 SCENERIES = tuple({str(m.scenery): m.scenery for m in MUTANTS if not m.scenery.breaks}.values())
 
 
@@ -129,7 +135,8 @@ def _scenery(leaning: int | None) -> Scenery:
 def played(choices: Choices, settings: Settings, tells: bool = False) -> tuple[World, Outcome | Violation]:
     """Do a run; whatever ends it is a broken promise, an error of the kernel's most of all."""
     crash_at = None if settings.crash_at is None else frozenset(settings.crash_at)
-    world = prepare(choices, settings.breaks, crash_at=crash_at, tells=tells)
+    personality = SHIPPED[settings.shipped] if settings.shipped else None
+    world = prepare(choices, settings.breaks, personality, crash_at=crash_at, tells=tells)
     audit = Audit(world)
     try:
         outcome = play(world, settings.acts)
@@ -145,7 +152,8 @@ def played(choices: Choices, settings: Settings, tells: bool = False) -> tuple[W
 
 def swarm(task: SwarmTask) -> Tally:
     """Runs of some seeds, counted."""
-    tally, settings, scenery = Tally(), Settings(breaks=task.breaks), _scenery(task.leaning)
+    tally, scenery = Tally(), _scenery(task.leaning)
+    settings = Settings(breaks=task.breaks, shipped=task.shipped)
     for seed in range(task.first, task.first + task.number):
         choices = scenery.choices(seed)
         world, ended = played(choices, settings)
@@ -154,7 +162,7 @@ def swarm(task: SwarmTask) -> Tally:
             tally.findings.append(Finding(f"seed {seed}", ended.name, ended.story, choices.tape, settings))
         else:
             tally.checked += ended.checked
-            tally.virtual_s += ended.virtual_s
+            tally.virtual_s += round(ended.virtual_s)
     return tally
 
 
@@ -168,7 +176,7 @@ def _count(tally: Tally, task: SwarmTask, world: World, tape: Tape) -> None:
     tally.steps += world.process.steps
     tally.points += world.process.points
     tally.personalities[world.personality.name] += wishes
-    tally.faults.update(happened)
+    tally.faults.update({name: number for name, number in happened.items() if number})
     (tally.breach_marks if task.breaks else tally.marks).update(world.marks.counts)
     if task.breaks:
         tally.broken += wishes
@@ -194,7 +202,7 @@ def crashes(task: CrashTask) -> Tally:
 
 
 def _crashed(tally: Tally, task: CrashTask, scenery: Scenery, crash_at: tuple[int, ...]) -> int:
-    choices, settings = scenery.choices(task.seed), Settings(crash_at=crash_at)
+    choices, settings = scenery.choices(task.seed), Settings(acts=task.acts, crash_at=crash_at)
     world, ended = played(choices, settings)
     tally.runs += 1
     tally.crashes += world.process.crashes
