@@ -225,6 +225,8 @@ class Core:
     def _boot(self, event: Boot) -> None:
         desk, view, loaded = self._desk, self._desk.view, event.loaded
         desk.restore(loaded, event.symbols)
+        if event.is_outdated and self._policy.venue.statement:
+            desk.enter_safe_mode("an older copy of our record was put back: it does not know every order")
         for entry in list(view.open.values()):
             if not entry.is_open:
                 view.retire(entry)

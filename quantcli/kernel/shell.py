@@ -87,7 +87,7 @@ class ReconciliationEngine:
         """Go on from what the store holds: doubt what was not answered, look up what is open (`Boot`)."""
         loaded = await self._store.load()
         self._running = True
-        await self.apply(Boot(loaded, symbols, halted))
+        await self.apply(Boot(loaded, symbols, halted, self._store.was_restored))
 
     async def stop(self) -> None:
         """Finish what is under way; orders on the exchange stay."""

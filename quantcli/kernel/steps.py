@@ -28,11 +28,15 @@ class Halted(IntEnum):
 
 
 class Boot(msgspec.Struct, frozen=True, gc=False):
-    """What the store knows: the first event of a run.  `symbols` are markets to be surveyed in any case."""
+    """What the store knows: the first event of a run.
+
+    `symbols` are markets to be surveyed in any case.  `is_outdated`: the store has known more than it does.
+    """
 
     loaded: Loaded
     symbols: tuple[str, ...] = ()
     halted: Halted = Halted.NOT
+    is_outdated: bool = False
 
 
 class Admit(msgspec.Struct, frozen=True, gc=False):

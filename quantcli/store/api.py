@@ -211,6 +211,11 @@ class Store(Protocol):
         """Whose database this is; known once the store is open."""
         ...
 
+    @property
+    def was_restored(self) -> bool:
+        """What is here is older than what was here once; known once the store is open."""
+        ...
+
     async def open(self) -> None:
         """Make the store ready; raises `StoreError` if it cannot be trusted."""
         ...

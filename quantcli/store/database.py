@@ -193,6 +193,20 @@ def _next_epoch(connection: sqlite3.Connection, draw: Callable[[], Identity]) ->
     return Identity(*row)
 
 
+def note_epoch(path: Path, epoch: int) -> bool:
+    """Write down beside the database how often it was opened; true if that had been more often than the
+    database knows: then an older copy of it was put in its place."""
+    mark = path.with_name(f"{path.name}.mark")
+    try:
+        known = int(mark.read_text("ascii"))
+    except (FileNotFoundError, ValueError):
+        known = 0
+    draft = mark.with_name(f"{mark.name}.new")
+    draft.write_text(f"{max(known + 1, epoch)}\n", "ascii")
+    draft.replace(mark)
+    return known >= epoch
+
+
 def _grow_wal(connection: sqlite3.Connection) -> None:
     """Make the WAL as long as it will ever be, and start it anew.
 

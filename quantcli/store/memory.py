@@ -71,6 +71,7 @@ class MemoryStore:
     """`Store` in dictionaries; ready without `open`, and nothing is lost by `close` but the object."""
 
     def __init__(self, identity: Identity) -> None:
+        self.was_restored = False
         self.identity = identity
         self.intents = MemoryIntents()
         self.orders = MemoryOrders()

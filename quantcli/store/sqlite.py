@@ -16,7 +16,15 @@ from quantcli.store import refusals
 from quantcli.store.api import Identity, Remark, Row
 from quantcli.store.batch import putting
 from quantcli.store.checking import Checking
-from quantcli.store.database import LockFile, commit_time_s, is_large, new_identity, open_writer, store_errors
+from quantcli.store.database import (
+    LockFile,
+    commit_time_s,
+    is_large,
+    new_identity,
+    note_epoch,
+    open_writer,
+    store_errors,
+)
 from quantcli.store.disk import Disk, refuse_far
 from quantcli.store.reading import IntentReader, OrderReader, Query, Reader, ReadStore
 from quantcli.store.rows import INTENTS, ORDER_STATES
@@ -106,6 +114,7 @@ class SQLiteStore(ReadStore):
         self._lock: LockFile | None = None
         self._checking: Checking | None = None
         self._identity: Identity | None = None
+        self._was_restored = False
 
     @property
     def identity(self) -> Identity:
@@ -113,6 +122,11 @@ class SQLiteStore(ReadStore):
         if self._identity is None:
             raise refusals.not_open()
         return self._identity
+
+    @property
+    def was_restored(self) -> bool:
+        """See `Store`."""
+        return self._was_restored
 
     async def open(self) -> None:
         """See `Store`."""
@@ -123,6 +137,7 @@ class SQLiteStore(ReadStore):
         try:
             connection, self._identity = open_writer(self._path, self._draw)
             with store_errors(self._path):
+                self._was_restored = note_epoch(self._path, self._identity.epoch)
                 self._writer.start(connection, Disk(self._path), commit_time_s(connection))
                 if is_large(self._path):
                     self._checking = Checking(self._path, self._writer.distrust)

@@ -100,12 +100,17 @@ class ByHand:
 
     # Running.
 
-    def boot(self, halted: Halted = Halted.NOT, symbols: tuple[str, ...] = (SYMBOL,)) -> "ByHand":
+    def boot(
+        self,
+        halted: Halted = Halted.NOT,
+        symbols: tuple[str, ...] = (SYMBOL,),
+        is_outdated: bool = False,
+    ) -> "ByHand":
         """A new process over the rows there are."""
         self.epoch += 1
         self.sent.clear()
         self.core = Core(replace(IDENTITY, epoch=self.epoch), self.policy, self.rules)
-        self.step(Boot(done(self.store.load()), symbols, halted))
+        self.step(Boot(done(self.store.load()), symbols, halted, is_outdated))
         return self
 
     def synced(self) -> "ByHand":

@@ -668,3 +668,15 @@ def test_a_correction_that_is_told_again_after_a_restart_counts_once():
     bench.boot()
     bench.see(bust)
     assert bench.market().position == -4
+
+
+def test_with_an_older_copy_of_the_record_nothing_is_placed_until_somebody_has_looked():
+    """P15: what was placed after the copy was made may be open, or filled, under ids it does not know."""
+    bench = ByHand()
+    bench.boot(is_outdated=True)
+    bench.state()
+    bench.wish()
+    assert bench.take(Place) == []
+    assert "older copy" in bench.core.findings()[0]
+    bench.step(Trust())
+    assert len(bench.take(Place)) == 1

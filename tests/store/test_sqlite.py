@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import time
 from decimal import Decimal
@@ -393,3 +394,18 @@ async def test_a_large_database_can_be_closed_before_it_is_looked_through(path, 
         await store.open()
         await store.set_meta("a", "b")
         await store.close()
+
+
+async def test_p15_an_older_copy_put_back_is_noticed(path, tmp_path):
+    async def opened() -> tuple[bool, int]:
+        store = SQLiteStore(path)
+        await store.open()
+        await store.close()
+        return store.was_restored, store.identity.epoch
+
+    assert [await opened() for _ in range(2)] == [(False, 1), (False, 2)]
+    copy = tmp_path / "copy.db"
+    shutil.copy(path, copy)
+    assert await opened() == (False, 3)
+    shutil.copy(copy, path)
+    assert (await opened())[0]

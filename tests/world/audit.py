@@ -288,9 +288,11 @@ def _strangers(world: World) -> None:
 
 def _groups(world: World) -> None:
     for group in world.disk.groups.values():
+        if world.oracle.waived:
+            continue  # fills may be told after what was decided by them
         if group.mode is OcoMode.NATIVE:
             _linked(world, group)
-        elif group.entry and not world.oracle.waived:  # else late fills may come after the decision
+        elif group.entry:
             _exits(world, group)
 
 

@@ -2,8 +2,8 @@
 
     python -m tests.world.campaign [--runs LIFECYCLES] [--seed N] [--jobs N] [--page FILE]
 
-    swarm         runs until so many lifecycles have met with faults; of ten runs six are ordinary, two lean as
-                  some mutant needs it, one is at an exchange as shipped in `quantcli/venues`, and one (not
+    swarm         runs until so many lifecycles have met with faults; of ten runs six are ordinary, two lean
+                  as some mutant needs it, one is at an exchange as shipped in `quantcli/venues`, and one (not
                   counted) at one that breaks its contract
     crash points  schedules, crashed at each place where they can, and at pairs
     mutants       each is hunted, for `HUNT` lifecycles at most
@@ -76,7 +76,7 @@ class Results(msgspec.Struct):
     hunts: list[Caught | None] = []
     repeated: int = 0
     unequal: list[int] = []
-    algebra: str = ""
+    algebra: int = 0
     findings: list[Finding] = []
     files: list[str] = []
     seconds: float = 0.0
@@ -199,7 +199,7 @@ class Campaign:
             return
         self._say("merge algebra")
         algebra = importlib.import_module("tests.kernel.merge_algebra")
-        self.results.algebra = str(algebra.check_all())
+        self.results.algebra = algebra.check_all()
 
     def _tell_findings(self) -> None:
         results = self.results

@@ -83,7 +83,11 @@ def _crash_points(results: Results) -> Iterator[str]:
         f"and after every commit, after every request), and at pairs of points, the second during recovery: "
         f"{crashed.runs:,} runs. {results.repeated:,} seeds were done twice in two processes with different "
         f"hash seeds: {len(results.unequal)} differ. "
-        + (f"Merge algebra: {results.algebra}." if results.algebra else "")
+        + (
+            f"{results.algebra:,} orders of reports were merged, with equal outcomes."
+            if results.algebra
+            else ""
+        )
     ).strip()
 
 

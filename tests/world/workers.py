@@ -97,8 +97,8 @@ class Tally(msgspec.Struct):
 
 
 class SwarmTask(msgspec.Struct, frozen=True):
-    """Runs of the seeds `first` … `first + number - 1`; `leaning` is an index of a scenery, `shipped` the name
-    of an exchange that has a manifest."""
+    """Runs of the seeds `first` … `first + number - 1`; `leaning` is an index of a scenery, `shipped`
+    the name of an exchange that has a manifest."""
 
     first: int
     number: int
