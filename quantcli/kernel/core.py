@@ -118,7 +118,7 @@ class Core:
             LookUp: hands.look_up,
             TakeStock: hands.take_stock,
             Doubt: hands.doubt,
-            Bury: hands.bury,
+            Bury: self._bury,
             Settle: hands.settle,
         }
 
@@ -199,6 +199,11 @@ class Core:
             desk.hands.place_linked(linked)
         else:
             desk.withdraw(entry, "it cannot be linked any more")
+
+    def _bury(self, entry: Entry, action: Bury) -> None:
+        """End an order that is not there; its group may go on."""
+        self._desk.hands.bury(entry, action)
+        self._desk.balance(entry.intent.group_id)
 
     def _show(self, entry: Entry, status: Any) -> None:
         last = entry.last

@@ -245,7 +245,7 @@ class Desk:
         if found is None:
             return
         group, entries = found
-        members = {intent_id: entry.member() for intent_id, entry in entries.items()}
+        members = self.view.members(entries)
         symbol = next(iter(entries.values())).intent.order.symbol
         bid, ask = self._quotes.get(symbol, (None, None))
         plan = groups.plan(group, members, self.rules.get(symbol), bid, ask)

@@ -283,12 +283,16 @@ def _sighted(state: OrderState, report: Observation, fills_qty: Decimal, now_ns:
 
 
 def _terms(state: OrderState, report: Observation) -> tuple[StandardOrder, int]:
-    """The terms in force by the exchange's latest word; of two at the same time the larger order's."""
-    shown, known = report.order, state.order
+    """The terms in force by the exchange's latest word; of two at the same time those that were asked for
+    last, or where none were the larger order's."""
+    shown, known, pending = report.order, state.order, state.amendment
     if shown is None or report.venue_ns < state.terms_ns:
         return known, state.terms_ns
-    if report.venue_ns == state.terms_ns and _size(shown) <= _size(known):
-        return known, state.terms_ns
+    if report.venue_ns == state.terms_ns:
+        is_asked_for = pending is not None and _size(pending.order) == _size(shown)
+        is_larger = not state.amends and _size(shown) > _size(known)
+        if not (is_asked_for or is_larger):
+            return known, state.terms_ns
     if _size(shown) != _size(known):
         known = replace(known, quantity=shown.quantity, price=shown.price, stop_price=shown.stop_price)
     return known, report.venue_ns

@@ -7,7 +7,7 @@ fills are remembered as long as an exchange may repeat them.
 Decides nothing; the only time it knows is that of fills.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from quantcli.kernel.groups import Member
@@ -86,9 +86,14 @@ class Entry:
         """The attempt of a number; there must be one."""
         return next(attempt for attempt in reversed(self.attempts) if attempt.attempt == number)
 
-    def member(self) -> Member:
-        """The entry as its group sees it."""
-        return Member(self.intent, filled(self.attempts), self.base_fees, bool(self.open_attempts))
+    def member(self, pays_in_base: bool) -> Member:
+        """The entry as its group sees it.  Where fees may be paid in the base asset, only the fills we hold
+        tell what it received."""
+        traded = filled(self.attempts)
+        held_back = self.base_fees
+        if pays_in_base:
+            held_back += traded - sum([attempt.fills_qty for attempt in self.attempts], _ZERO)
+        return Member(self.intent, traded, held_back, bool(self.open_attempts))
 
 
 def _most(attempt: OrderState) -> Decimal:
@@ -207,6 +212,12 @@ class Projection:
         """An attempt is known under its exchange order id, too."""
         if state.exchange_order_id is not None:
             self._by_exchange_id[state.order.symbol, state.exchange_order_id] = state.client_order_id
+
+    def members(self, entries: Mapping[str, Entry]) -> dict[str, Member]:
+        """The entries of one group as it sees them."""
+        symbol = next(iter(entries.values())).intent.order.symbol
+        pays_in_base = symbol in self.markets and bool(self.markets[symbol].base)
+        return {intent_id: entry.member(pays_in_base) for intent_id, entry in entries.items()}
 
     def find(self, intent_id: str) -> Entry | None:
         """An entry, open or watched."""

@@ -375,10 +375,12 @@ def _place(
 ) -> Decision:
     number = attempts[-1].attempt + 1 if attempts else 1
     tries = len([attempt for attempt in attempts if attempt.generation == intent.generation])
-    if tries >= policy.max_attempts or number > MAX_ATTEMPT:
+    is_patient = tries >= policy.max_attempts  # what protects a position is never given up
+    if (is_patient and not intent.protective) or number > MAX_ATTEMPT:
         return Decision((), _NEEDS_OPERATOR)
     if tries:
         pause = min(policy.spacing_ns << (tries - 1), policy.spacing_max_ns)
+        pause = policy.resync_ns if is_patient else pause
         due = attempts[-1].prepared_ns + pause
         if now_ns < due:
             return Decision((), _AWAITING, due)

@@ -119,9 +119,13 @@ class Seeing:
             desk.view.bind(after)
         if before.state.is_closed and not after.state.is_closed:
             self._came_back(entry, before, after)
+        is_there = after.state is AttemptState.LIVE or after.filled > before.filled
+        if before.state.is_closed and before.evidence is not None and is_there:
+            desk.betrayed(f"order {after.client_order_id} appeared after it had been proved to be gone")
         if after.state is not before.state and after.status.is_terminal:
             self._ended(entry, after)
-        if after.filled != before.filled or after.state is not before.state:
+        traded = after.filled != before.filled or after.fills_qty != before.fills_qty
+        if traded or after.state is not before.state:
             desk.balance(entry.intent.group_id)
 
     def _came_back(self, entry: Entry, before: OrderState, after: OrderState) -> None:
@@ -132,8 +136,6 @@ class Seeing:
         desk.draft.log(entry, after.attempt, "reopened", f"was {before.state.value}: {before.reason}")
         # What was sent to cancel it before is answered: the exchange did not know it then.
         desk.draft.put_state(entry, replace(after, cancel_sent_ns=0))
-        if after.state is AttemptState.LIVE and before.evidence is not None:
-            desk.betrayed(f"order {after.client_order_id} appeared after it had been proved to be gone")
 
     def _ended(self, entry: Entry, after: OrderState) -> None:
         """An order that the exchange itself links to another may have been ended by that one."""
@@ -141,7 +143,7 @@ class Seeing:
         if after.status is OrderStatus.FILLED or group_id not in self._desk.view.groups:
             return
         group, entries = self._desk.view.groups[group_id]
-        members = {intent_id: each.member() for intent_id, each in entries.items()}
+        members = self._desk.view.members(entries)
         if groups.ended_by_sibling(group, entry.intent.intent_id, members):
             self._desk.withdraw(entry, "one cancels the other")
 
@@ -340,9 +342,11 @@ class Seeing:
             self._note_gap(market, gap, asked_ns)
 
     def _note_gap(self, market: MarketView, gap: Decimal, asked_ns: int) -> None:
-        """A difference that stands for two calm statements is drift; so is its end, at once."""
+        """A difference that lasts longer than copies lag is drift; its end is believed at once."""
         desk = self._desk
-        is_confirmed = gap == market.gap and asked_ns >= market.gap_ns + desk.policy.spacing_ns
+        lasted_ns = asked_ns - market.gap_ns
+        copies_lag_ns = max(desk.policy.venue.replica_lag_ns, desk.policy.spacing_ns)
+        is_confirmed = gap == market.gap and lasted_ns >= copies_lag_ns
         if gap != market.gap:
             market.gap, market.gap_ns = gap, asked_ns
         if gap != market.row.drift and (is_confirmed or not gap):

@@ -253,6 +253,7 @@ class Wishing:
             )
         self._desk.draft.put_state(entry, after)
         self._desk.hands.tell(entry, before, after, ())
+        self._desk.balance(entry.intent.group_id)
         self._desk.enqueue(entry)
 
     def accept_drift(self, event: AcceptDrift) -> None:

@@ -150,10 +150,10 @@ class Disk:
 
     def _put_correction(self, correction: Correction) -> None:
         key = correction.symbol, correction.cause, correction.cause_id
-        old = self.corrections.setdefault(key, correction)
-        if old is not correction and old != correction:
+        is_new = key not in self.corrections
+        if self.corrections.setdefault(key, correction) != correction:
             raise Violation("I9", f"correction {key} changed")
-        if old is correction:
+        if is_new:
             self._move(correction.symbol, correction.delta)
 
     def _move(self, symbol: str, delta: Decimal) -> None:

@@ -139,7 +139,7 @@ WAIVED: dict[Breach, frozenset[str]] = {
     Breach.NONE: frozenset(),
     Breach.LATE_EXECUTION: _TWO,
     Breach.BLIND_CANCEL: _TWO,
-    Breach.FALLING_CUM: frozenset({"I2", "I18", "I20", "I6"}),  # an end may be told with too little
+    Breach.FALLING_CUM: frozenset({"I2", "I18", "I20", "I6", "I7"}),  # an end may be told with too little
     Breach.LATE_CUM: frozenset({"I2", "I3", "I18", "I20", "I6"}),
     Breach.LYING_POSITION: _TWO,
     Breach.ROLLBACK: frozenset({"I3", "I6", "I18", "I20", "L4"}),
