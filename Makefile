@@ -40,7 +40,7 @@ bench-kernel: $(READY)
 
 # The kernel against everything that can go wrong, a million lifecycles by default; writes docs/campaign.md.
 campaign: $(READY)
-	$(BIN)/python -m tests.world.campaign --runs $(or $(RUNS),1000000) --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.world.campaign --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0)
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

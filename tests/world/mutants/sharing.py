@@ -45,7 +45,7 @@ def exits_for_the_whole_wish(patch: Patch) -> None:
 @mutant(_WITH_ENTRY.on(SLOW_ENGINE), "I20", "L1")
 def exits_forget_the_fee(patch: Patch) -> None:
     """Exits sell what was bought, though a part of it was never received."""
-    patch.around(Entry, "member", lambda real, entry: replace(real(entry), held_back=Decimal(0)))
+    patch.around(Entry, "member", lambda real, entry, _: replace(real(entry, False), held_back=Decimal(0)))
 
 
 @mutant(GROUPS.leaning({"user.mode": (_ONE_LIVE,)}), "I20")
@@ -116,9 +116,9 @@ def fills_do_not_reach_the_group(patch: Patch) -> None:
 def known_fills_count_for_the_group(patch: Patch) -> None:
     """A group reckons with the fills we hold, not with what the exchange counts."""
 
-    def changed(real: Any, entry: Entry) -> Member:
+    def changed(real: Any, entry: Entry, pays_in_base: bool) -> Member:
         known = sum((attempt.fills_qty for attempt in entry.attempts), Decimal(0))
-        return replace(real(entry), filled=known)
+        return replace(real(entry, pays_in_base), filled=known)
 
     patch.around(Entry, "member", changed)
 
