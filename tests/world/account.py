@@ -59,6 +59,7 @@ class Account:
         self.tape: dict[str, list[tuple[int, Fill]]] = {symbol: [] for symbol in SYMBOLS}
         self.positions = dict(HELD)
         self.skew_ns = 0
+        self.transferred: dict[str, None] = {}  # markets whose position moved without a trade
         self.is_noisy = False
         self._choices, self._timeline, self._personality = choices, timeline, personality
         self._oracle, self._marks = oracle, marks
@@ -292,6 +293,7 @@ class Account:
         symbol = self._choices.pick(SYMBOLS, "transfer.symbol")
         delta = STRANGE[self._choices.choose(len(STRANGE), "transfer.qty")]
         self.positions[symbol] += delta
+        self.transferred[symbol] = None
         self._marks.hit("position moved without a trade")
         if self._choices.choose(2, "transfer.told") == 0:
             self.stream(Correction(symbol, "transfer", f"c{self._number()}", delta, self.clock_ns()))

@@ -37,7 +37,7 @@ from quantcli.model.order import (
     OrderState,
     OrderStatus,
 )
-from quantcli.store.api import JournalEntry, Remark, Row
+from quantcli.store.api import JournalEntry, MarketRow, Remark, Row
 
 from .markets import MIN_QTY, base_of
 from .oracle import ALARMS
@@ -69,7 +69,7 @@ class Audit:
     def judge(self) -> None:
         """Raises `Violation` for the first promise found broken."""
         _History(self._world, self._answered).read()
-        for check in (_requests, _attempts, _endings, _strangers, _groups, _own):
+        for check in (_requests, _attempts, _endings, _drift, _strangers, _groups, _own):
             check(self._world)
 
 
@@ -272,6 +272,15 @@ def _endings(world: World) -> None:
         filled = sum([state.filled for state in attempts], _ZERO)
         rest = intent.order.quantity - filled
         _demand(not (filled and 0 < rest < MIN_QTY), "dust", intent_id, "failed for", rest, intent.reason)
+
+
+def _drift(world: World) -> None:
+    """Copies that lag, and trades told late, are no drift, unless a stranger's trades spoilt the baseline."""
+    for rows in world.disk.commits:
+        for row in rows:
+            if isinstance(row, MarketRow) and row.drift:
+                has_moved = row.symbol in world.account.transferred or world.account.is_noisy
+                _demand(has_moved, "drift", row.symbol, row.drift, "though nothing moved but by trades")
 
 
 def _strangers(world: World) -> None:

@@ -19,7 +19,6 @@ NOT_YET = {
     "engine bound forgotten": "an engine in which a cancel can overtake a placement that waits",
     "late fills are ignored": "a promise that fills after the end are recorded (I3 is waived there)",
     "what is not in memory is a strangers": "the same, after a restart",
-    "drift at first sight": "that there is no drift while copies lag (the kernel itself notes some)",
     "drift never ends": "that a drift ends without an operator",
 }
 _ALL = tuple(found for family in FAMILIES for found in vars(family).values() if isinstance(found, Mutant))

@@ -16,7 +16,7 @@ from quantcli.model.message import Amend, Cancel, Place
 from quantcli.model.order import OrderIntent, OrderStatus, OrderType, ReconciliationStatus, StandardOrder
 
 from .mutant import Patch, mutant
-from .scenery import DOUBT, GROUPS, HALTS, REPLACING, STRANGERS
+from .scenery import BLIND, DOUBT, GROUPS, HALTS, REPLACING, STRANGERS
 
 _FLAT = HALTS.leaning({"user.halt": (3,), "run.rest": (2,)})
 
@@ -161,12 +161,13 @@ def drift_is_traded_away(patch: Patch) -> None:
     patch.around(Seeing, "_note_gap", changed)
 
 
-@mutant(STRANGERS, "drift", "L4")
+@mutant(BLIND, "drift", "L4")
 def drift_at_first_sight(patch: Patch) -> None:
     """One statement that differs is drift, though its lists and its position were read apart."""
 
     def changed(real: Any, seeing: Seeing, market: MarketView, gap: Decimal, asked_ns: int) -> None:
-        market.gap, market.gap_ns = gap, asked_ns - seeing._desk.policy.spacing_ns
+        policy = seeing._desk.policy
+        market.gap, market.gap_ns = gap, asked_ns - policy.venue.replica_lag_ns - policy.spacing_ns
         real(seeing, market, gap, asked_ns)
 
     patch.around(Seeing, "_note_gap", changed)
