@@ -36,7 +36,9 @@ PURE = re.compile(
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}
 # Where the machine's time may be read, and where errors of every kind may end.
 READS_TIME = re.compile(r"quantcli/(clock\.py|runtime/|cli/)|bench/")
-ENDS_ERRORS = re.compile(r"quantcli/(runtime/|cli/app\.py|kernel/(subscribers|shell)\.py|store/writer\.py)|bench/")
+ENDS_ERRORS = re.compile(
+    r"quantcli/(runtime/|cli/app\.py|kernel/(subscribers|shell)\.py|store/writer\.py)|bench/"
+)
 WALL_CLOCKS = {
     ("time", "time"),
     ("time", "time_ns"),

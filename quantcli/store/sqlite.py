@@ -31,7 +31,7 @@ from quantcli.store.rows import INTENTS, ORDER_STATES
 from quantcli.store.writer import Work, Writer
 
 # A hop to another thread and back costs about 0.1 ms.
-INLINE_BELOW_S = 300e-6
+INLINE_BELOW_S = 600e-6
 
 
 class SQLiteIntents(IntentReader):
