@@ -271,11 +271,14 @@ def _endings(world: World) -> None:
         _demand(not is_early, "busy", intent_id, intent.reason)
         filled = sum([state.filled for state in attempts], _ZERO)
         rest = intent.order.quantity - filled
-        _demand(not (filled and 0 < rest < MIN_QTY), "dust", intent_id, "failed for", rest, intent.reason)
+        is_dust = bool(filled) and 0 < rest < MIN_QTY and not world.oracle.waived
+        _demand(not is_dust, "dust", intent_id, "failed for", rest, intent.reason)
 
 
 def _drift(world: World) -> None:
     """Copies that lag, and trades told late, are no drift, unless a stranger's trades spoilt the baseline."""
+    if world.oracle.waived:  # an exchange that lies about positions drifts
+        return
     for rows in world.disk.commits:
         for row in rows:
             if isinstance(row, MarketRow) and row.drift:
