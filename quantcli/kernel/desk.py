@@ -182,7 +182,13 @@ class Desk:
             for market in self.view.markets.values()
             if market.row.drift
         ]
-        return [said for said in (self.safe_mode, self.betrayal, *drifts, *self.alarms.values()) if said]
+        kept = [
+            f"{market.row.symbol}: {market.flattenings} orders did not close {market.row.own}"
+            for market in self.view.markets.values()
+            if self.halted is Halted.FLAT and market.flattenings > 1 and market.row.own
+        ]
+        told = (self.safe_mode, self.betrayal, *drifts, *kept, *self.alarms.values())
+        return [said for said in told if said]
 
     # Markets.
 

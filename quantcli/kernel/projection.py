@@ -117,6 +117,8 @@ class MarketView:
     __slots__ = (
         "asked_ns",
         "base",
+        "flattened_from",
+        "flattenings",
         "gap",
         "gap_ns",
         "is_synced",
@@ -140,7 +142,9 @@ class MarketView:
         self.moved_ns = 0
         self.gap = _ZERO
         self.gap_ns = 0
-        self.retry_ns = 0  # not before this is another flattening order made
+        # How often, and not again before when, flattening orders were made for a position that stayed.
+        self.flattened_from = _ZERO
+        self.flattenings = self.retry_ns = 0
 
     def base_fee(self, fill: Fill) -> Decimal:
         """What of a fill was paid as a fee in the base asset: on spot that is not received."""

@@ -40,7 +40,9 @@ from quantcli.model.order import (
     StandardOrder,
 )
 
-# An order that was to flatten a position and did not is followed by the next one after this long.
+# Orders that were to flatten a position and did nothing: so many, the second so long after the first, the
+# third twice as long after that, …
+_FLATTENINGS = 10
 _FLATTEN_AGAIN_NS = NS_PER_S
 FLATTENS = "flatten"
 
@@ -190,15 +192,27 @@ class Wishing:
                 return False
         if quantity <= 0:
             return False
-        if now_ns < market.retry_ns:
-            desk.surveys.add(symbol, market.retry_ns)  # to be looked at again then
+        if not self._may_flatten(market, now_ns):
             return False
-        market.retry_ns = now_ns + _FLATTEN_AGAIN_NS
         side = Side.SELL if market.row.own > 0 else Side.BUY
         only_reduces = Symbol.parse(symbol).is_futures
         order = StandardOrder(symbol, side, OrderType.MARKET, quantity, reduce_only=only_reduces)
         entry = self._entered(order, {FLATTENS: "1"}, self._new_intent_id(), protective=True)
         self._enqueued(entry)
+        return True
+
+    def _may_flatten(self, market: MarketView, now_ns: int) -> bool:
+        """Whether it is time for a flattening order: at once when there is something new to undo, ever more
+        rarely while the last ones changed nothing, and at last no more."""
+        if market.row.own != market.flattened_from:
+            market.flattened_from, market.flattenings, market.retry_ns = market.row.own, 0, now_ns
+        if market.flattenings >= _FLATTENINGS:
+            return False
+        if now_ns < market.retry_ns:
+            self._desk.surveys.add(market.row.symbol, market.retry_ns)  # to be looked at again then
+            return False
+        market.retry_ns = now_ns + (_FLATTEN_AGAIN_NS << market.flattenings)
+        market.flattenings += 1
         return True
 
     # What others did.

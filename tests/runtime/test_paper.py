@@ -374,6 +374,29 @@ async def test_halting_holds_from_the_next_order_on(bot: Bot, job: Callable[...,
     assert Side.BUY not in placed, "what adds exposure"
 
 
+async def test_flattening_undoes_what_the_bot_did_and_nothing_more(bot: Bot, job: Callable[..., Job]) -> None:
+    """Its orders are cancelled, its position is closed at the market, and it stays so over a restart."""
+    fills = 0
+
+    def on_event(event: Event) -> None:
+        nonlocal fills
+        bot.told.append(event)
+        fills += isinstance(event, OrderEvent) and event.fill is not None
+        if fills == 1:
+            HaltFlag(bot.flag).raise_to(KillLevel.FLATTEN, "out", 1)
+
+    session = Session(bot.database, bot.flag, AS_FAST_AS_IT_CAN, None, True)
+    await Paper(job(Maker), session, on_event).run()
+    rows = await bot.rows()
+    held = sum((f.side.sign * f.qty for f in rows.fills), Decimal(0))
+    assert any(f.side is Side.BUY for f in rows.fills)
+    assert held == Decimal("0.001"), "the exchange takes no order of so little"
+    assert all(intent.phase.is_terminal for intent in rows.intents)
+    flattening = [intent for intent in rows.intents if "flatten" in intent.metadata]
+    assert {(i.order.side, i.order.type) for i in flattening} == {(Side.SELL, OrderType.MARKET)}
+    assert len(flattening) <= 10, "nor is it asked for ever"
+
+
 async def test_a_loss_at_the_limit_halts_and_withdraws_for_good(bot: Bot, job: Callable[..., Job]) -> None:
     limits = LimitsConfig(max_loss=Money(Decimal("0.02"), "USDT"))
     work = msgspec.structs.replace(job(Maker), limits=limits)
