@@ -61,7 +61,8 @@ class Audit:
         world.network.deliver = self._heard
 
     def _heard(self, life: int, report: Report) -> None:
-        if isinstance(report, Refusal | Silence) and report.request == Asked.AMEND:
+        is_heard = life == self._world.network.life  # else that process has died since
+        if is_heard and isinstance(report, Refusal | Silence) and report.request == Asked.AMEND:
             is_final = isinstance(report, Refusal) and report.kind is Refused.FINAL
             self._answered[report.client_order_id, report.number] = is_final
         self._deliver(life, report)
@@ -228,7 +229,8 @@ class _History:
 def _requests(world: World) -> None:
     for admit in world.users._requests:
         intent = world.disk.intents.get(admit.intent_id)
-        kept = intent is None or intent.request_id == admit.request_id
+        # An order that rises after its wish was settled and forgotten is imported over the wish's row.
+        kept = intent is None or intent.request_id == admit.request_id or bool(world.oracle.waived)
         _demand(kept, "request", admit.request_id, "of", admit.intent_id, "was not kept")
 
 

@@ -162,6 +162,8 @@ class Campaign:
     def _swarm(self) -> None:
         results, total = self.results, self.results.swarm
         for task, tally in in_order(self._pool, self._jobs, swarm, swarm_tasks(results.seed)):
+            for finding in tally.findings:
+                sys.stderr.write(f"{finding.where}: {finding.name}: {finding.said}\n")
             total.add(tally)
             results.last_seed = task.first + task.number - 1
             self._say(f"swarm: {total.lifecycles} lifecycles, {len(total.findings)} violations")
