@@ -24,7 +24,7 @@
 The oracle looks at each row as it comes; here whole histories are looked at.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from quantcli.model.message import Asked, Refusal, Refused, Report, Silence
@@ -52,19 +52,23 @@ _CLOCKS_NS = 10_000_000_000  # more than clocks differ
 _LEAST_PAUSE_NS = 500_000_000
 
 
+_Answered = dict[tuple[str, int], tuple[int, bool]]
+
+
 class Audit:
     """Looks at everything that one world has written."""
 
     def __init__(self, world: World) -> None:
         self._world, self._deliver = world, world.network.deliver
-        self._answered: dict[tuple[str, int], bool] = {}  # amendments, and whether refused for good
+        self._answered: _Answered = {}  # amendments: when, and whether they were refused for good
         world.network.deliver = self._heard
 
     def _heard(self, life: int, report: Report) -> None:
         is_heard = life == self._world.network.life  # else that process has died since
         if is_heard and isinstance(report, Refusal | Silence) and report.request == Asked.AMEND:
             is_final = isinstance(report, Refusal) and report.kind is Refused.FINAL
-            self._answered[report.client_order_id, report.number] = is_final
+            heard_ns = self._world.timeline.now_ns
+            self._answered.setdefault((report.client_order_id, report.number), (heard_ns, is_final))
         self._deliver(life, report)
 
     def judge(self) -> None:
@@ -82,7 +86,7 @@ def _demand(holds: bool, name: str, *about: object) -> None:
 class _History:
     """The rows in the order of their commits."""
 
-    def __init__(self, world: World, answered: Mapping[tuple[str, int], bool]) -> None:
+    def __init__(self, world: World, answered: _Answered) -> None:
         self._commits, self._answered = world.disk.commits, answered
         self._intents: dict[str, OrderIntent] = {}
         self._states: dict[str, OrderState] = {}
@@ -162,10 +166,12 @@ class _History:
         _demand(now.order.quantity == intent.order.quantity - others, "amend", row.client_order_id, now.order)
         if was is None:
             return
-        if was.refused or self._answered.get((row.client_order_id, was.number)):
+        heard_ns, is_final = self._answered.get((row.client_order_id, was.number), (at_ns + 1, False))
+        is_answered = heard_ns <= at_ns
+        if was.refused or (is_answered and is_final):
             _demand(was.generation != now.generation, "amend", row.client_order_id, "again:", was.refused)
         else:
-            is_known = row.generation >= was.generation or (row.client_order_id, was.number) in self._answered
+            is_known = row.generation >= was.generation or is_answered
             _demand(
                 is_known or at_ns > was.deadline_ns, "amend", row.client_order_id, "while one is on its way"
             )
