@@ -117,7 +117,7 @@ def merge(state: OrderState, report: OrderReport, fills_qty: Decimal, now_ns: in
     if isinstance(report, Observation):
         return _sighted(state, report, fills_qty, now_ns)
     if isinstance(report, Absence):
-        return _absent(state, report)
+        return _absent(state, report, now_ns)
     return _ANSWERS[report.request](state, report, now_ns)
 
 
@@ -149,17 +149,19 @@ def filled(attempts: Sequence[OrderState]) -> Decimal:
     return sum([attempt.filled for attempt in attempts], Decimal(0))
 
 
-def agreed(state: OrderState, asked_ns: int, agrees: bool) -> OrderState:
+def agreed(state: OrderState, asked_ns: int, agrees: bool, now_ns: int) -> OrderState:
     """`state` after a statement of its market that speaks for its not existing, or against.
 
-    One that was asked for before the exchange denied the order says nothing.
+    One that was asked for before the exchange denied the order says nothing.  A statement was made at some
+    time between asking and hearing, so the first counts from when it was heard, the last from when it was
+    asked for.
     """
     known = state.evidence
     if known is None or not 0 < known.probed_ns <= asked_ns:
         return state
     if not agrees:
         return replace(state, evidence=replace(known, first_agreed_ns=0, last_agreed_ns=0))
-    first, last = known.first_agreed_ns or asked_ns, max(known.last_agreed_ns, asked_ns)
+    first, last = known.first_agreed_ns or now_ns, max(known.last_agreed_ns, asked_ns)
     return replace(state, evidence=replace(known, first_agreed_ns=first, last_agreed_ns=last))
 
 
@@ -216,14 +218,14 @@ def _cancelled(state: OrderState, answer: Refusal | Silence, now_ns: int) -> Ord
     return state
 
 
-def _absent(state: OrderState, report: Absence) -> OrderState:
+def _absent(state: OrderState, report: Absence, now_ns: int) -> OrderState:
     """A look-up in vain speaks against a doubtful order once the exchange has denied it, and against a
     working one if it was asked after the last sighting."""
     known, asked_ns = state.evidence or Evidence(), report.asked_ns
     is_late_enough = {_A: 0 < known.probed_ns <= asked_ns, _L: asked_ns > state.last_sync_at}
     if not is_late_enough.get(state.state) or asked_ns < known.probed_ns:
         return state
-    first, last = known.first_absent_ns or asked_ns, max(known.last_absent_ns, asked_ns)
+    first, last = known.first_absent_ns or now_ns, max(known.last_absent_ns, asked_ns)
     return replace(state, evidence=replace(known, first_absent_ns=first, last_absent_ns=last))
 
 

@@ -335,7 +335,7 @@ class Seeing:
             return
         gap = statement.position - row.baseline - row.position
         for entry, state in attempts:
-            judged = agreed(state, asked_ns, is_calm and not gap)
+            judged = agreed(state, asked_ns, is_calm and not gap, desk.draft.now_ns)
             if judged is not state:
                 desk.draft.put_state(entry, judged)
         if is_calm and not doubtful:
@@ -348,7 +348,7 @@ class Seeing:
         copies_lag_ns = max(desk.policy.venue.replica_lag_ns, desk.policy.spacing_ns)
         is_confirmed = gap == market.gap and lasted_ns >= copies_lag_ns
         if gap != market.gap:
-            market.gap, market.gap_ns = gap, asked_ns
+            market.gap, market.gap_ns = gap, desk.draft.now_ns
         if gap != market.row.drift and (is_confirmed or not gap):
             desk.draft.put_market(market, drift=gap)
             desk.draft.log(None, 0, "drift", f"{market.row.symbol} {gap}")

@@ -220,9 +220,9 @@ class Evidence(msgspec.Struct, frozen=True, gc=False):
 
     `fenced_ns` (E1)   when its placement could no longer be executed
     `probed_ns` (E2)   when the exchange, asked after that to cancel it, said that it knew no such order
-    `…_absent_ns` (E3) when the first and the last look-up were asked since, that did not find it
-    `…_agreed_ns` (E3) when the first and the last statement were asked since, in which every trade was
-                       known and the position was ours to the last unit
+    `…_absent_ns` (E3) look-ups asked since that did not find it: when the first was heard, the last asked
+    `…_agreed_ns` (E3) statements asked since in which every trade was known and the position was ours to the
+                       last unit: when the first was heard, the last asked
     """
 
     fenced_ns: int = 0

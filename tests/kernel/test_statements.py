@@ -542,7 +542,7 @@ def drifting() -> ByHand:
 
 
 def stated(bench: ByHand) -> Decimal:
-    bench.wait(61)
+    bench.wait(65)
     bench.state()
     return bench.market().drift
 
@@ -565,8 +565,8 @@ def test_a_first_difference_is_looked_into_soon():
     bench.wait(61)
     bench.state()
     bench.wait(3.1)
-    bench.state()
-    assert bench.market().drift == 5
+    assert bench.take(Survey)
+    assert bench.market().drift == 0, "a copy may lag"
 
 
 def test_drift_that_is_gone_is_gone_at_once():

@@ -284,8 +284,9 @@ def _endings(world: World) -> None:
 
 
 def _drift(world: World) -> None:
-    """Copies that lag, and trades told late, are no drift, unless a stranger's trades spoilt the baseline."""
-    if world.oracle.waived:  # an exchange that lies about positions drifts
+    """Copies that lag are no drift.  Trades told later than that are one for a while, as is a baseline that a
+    stranger's trades spoilt, and an exchange that lies about positions always drifts."""
+    if world.oracle.waived or world.faults.late_fills:
         return
     for rows in world.disk.commits:
         for row in rows:

@@ -76,10 +76,10 @@ def terms_of_the_last_word_heard(patch: Patch) -> None:
 def expired_by_our_own_clock(patch: Patch) -> None:
     """A look-up in vain ends an order that worked (an order missing from a list is closed)."""
 
-    def changed(real: Any, state: OrderState, report: Any) -> OrderState:
+    def changed(real: Any, state: OrderState, report: Any, now_ns: int) -> OrderState:
         if state.state is _A.LIVE:
             return lifecycle.vanished(state, "not found any more")
-        return real(state, report)  # type: ignore[no-any-return]
+        return real(state, report, now_ns)  # type: ignore[no-any-return]
 
     patch.around(lifecycle, "_absent", changed)
 

@@ -182,14 +182,14 @@ def no_conservation(patch: Patch) -> None:
 @mutant(BLIND.on(*_PROVING), "I17", "I1")
 def positions_are_not_compared(patch: Patch) -> None:
     """Every statement agrees, whatever its position says."""
-    patch.around(seeing, "agreed", lambda real, state, asked_ns, agrees: real(state, asked_ns, True))
+    patch.around(seeing, "agreed", lambda real, state, asked_ns, agrees, now_ns: real(state, asked_ns, True, now_ns))
 
 
 @mutant(DOUBT.on(*_PROVING), "I16")
 def old_look_up_counts(patch: Patch) -> None:
     """A look-up asked before the exchange denied the order counts as one asked after."""
 
-    def changed(real: Any, state: OrderState, report: Any) -> OrderState:
+    def changed(real: Any, state: OrderState, report: Any, now_ns: int) -> OrderState:
         known = state.evidence
         if known is not None and known.probed_ns and state.state is _A.AMBIGUOUS:
             first = known.first_absent_ns or report.asked_ns
@@ -199,7 +199,7 @@ def old_look_up_counts(patch: Patch) -> None:
                     known, first_absent_ns=first, last_absent_ns=max(known.last_absent_ns, report.asked_ns)
                 ),
             )
-        return real(state, report)  # type: ignore[no-any-return]
+        return real(state, report, now_ns)  # type: ignore[no-any-return]
 
     patch.around(lifecycle, "_absent", changed)
 
@@ -208,10 +208,10 @@ def old_look_up_counts(patch: Patch) -> None:
 def old_statement_agrees(patch: Patch) -> None:
     """A statement asked before the exchange denied the order counts as one asked after."""
 
-    def changed(real: Any, state: OrderState, asked_ns: int, agrees: bool) -> OrderState:
+    def changed(real: Any, state: OrderState, asked_ns: int, agrees: bool, now_ns: int) -> OrderState:
         known = state.evidence
         if known is None or not known.probed_ns or not agrees:
-            return real(state, asked_ns, agrees)  # type: ignore[no-any-return]
+            return real(state, asked_ns, agrees, now_ns)  # type: ignore[no-any-return]
         first, last = known.first_agreed_ns or asked_ns, max(known.last_agreed_ns, asked_ns)
         return replace(state, evidence=replace(known, first_agreed_ns=first, last_agreed_ns=last))
 
