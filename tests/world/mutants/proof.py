@@ -182,7 +182,7 @@ def no_conservation(patch: Patch) -> None:
 @mutant(BLIND.on(*_PROVING), "I17", "I1")
 def positions_are_not_compared(patch: Patch) -> None:
     """Every statement agrees, whatever its position says."""
-    patch.around(seeing, "agreed", lambda real, state, asked_ns, agrees, now_ns: real(state, asked_ns, True, now_ns))
+    patch.around(seeing, "agreed", lambda real, state, asked, agrees, now: real(state, asked, True, now))
 
 
 @mutant(DOUBT.on(*_PROVING), "I16")
