@@ -90,10 +90,20 @@ def action_name(action: Action) -> str:
 def _items(wanted: Wanted, now_ns: int) -> list[PlanItem]:
     intent = wanted.intent
     decision = decide(intent, wanted.attempts, now_ns, Policy())
+    if _is_routine(wanted, decision.actions):
+        return []
     told = [(action_name(action), action.why) for action in decision.actions]
     if not told and decision.status is not ReconciliationStatus.IN_SYNC:
         told = [("wait", decision.status.value)]
     return [PlanItem(name, intent.order.symbol, intent.intent_id, why) for name, why in told]
+
+
+def _is_routine(wanted: Wanted, actions: tuple[Action, ...]) -> bool:
+    """Whether only a look is due at an order last found as wished: a look that finds nothing new is not
+    written down, so here every quiet order seems long unseen."""
+    order = wanted.open
+    was_in_sync = order is not None and order.reconciliation_status is ReconciliationStatus.IN_SYNC
+    return was_in_sync and bool(actions) and all(isinstance(action, LookUp) for action in actions)
 
 
 def _table(state: Remembered, items: list[PlanItem], plan: bool) -> str:

@@ -250,6 +250,18 @@ def stray() -> OrderState:
     return attempt(intent(9, order(), "bid"))
 
 
+@pytest.fixture
+def add_quiet_bot(add_bot: Callable[..., None]) -> Callable[..., None]:
+    """Gives the project a bot whose open order was last written down five minutes before its last change."""
+
+    def add(name: str, last_found: ReconciliationStatus) -> None:
+        wish = intent(1, order(), "bid")
+        later = intent(2, order(), "ask", phase=IntentPhase.CANCELED, updated_ns=T0 + 300 * S)
+        add_bot(name, [wish, later, attempt(wish, reconciliation_status=last_found)])
+
+    return add
+
+
 @pytest.fixture(scope="session")
 def walk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recording of a market that moves by a tick or two, some four minutes long."""

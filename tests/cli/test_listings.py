@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from quantcli.model.instrument import Side
+from quantcli.model.order import ReconciliationStatus
 from quantcli.store.api import JournalEntry
 from quantcli.store.sqlite import SQLiteStore
 
@@ -192,6 +193,12 @@ def test_where_nothing_differs_reconcile_leaves_with_0(quant, project, add_bot):
     add_bot("calm")
     said = quant("reconcile", "--check", "--name", "calm")
     assert (said.returncode, said.stdout.split(".")[0]) == (0, "0 open, nothing differs")
+
+
+@pytest.mark.parametrize(("last_found", "code"), [("InSync", 0), ("Uncertain", 6)])
+def test_an_order_long_unseen_differs_only_if_it_was_in_doubt(quant, add_quiet_bot, last_found, code):
+    add_quiet_bot("quiet", ReconciliationStatus(last_found))
+    assert quant("reconcile", "--check", "--name", "quiet").returncode == code
 
 
 def test_an_open_order_without_a_wish_is_a_difference(quant, add_bot, stray):
