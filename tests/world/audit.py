@@ -4,7 +4,7 @@
     audit.judge()             after it: raises `Violation`
 
     again      what was refused for good is not tried again
-    alarm      an order that comes back from the dead raises the alarm
+    alarm      an order that comes back from the dead raises the alarm, unless a person declared it dead
     amend      one amendment at a time, for what is left, and none that was refused already
     busy       "not now" is not "never"
     dust       a rest too small is no failure
@@ -228,7 +228,9 @@ class _History:
             self._of_intent.setdefault(row.intent_id, []).append(row.client_order_id)
         elif row.amendment is not None and row.amends > before.amends:
             self._amended.append((row, before))
-        if row.reopened and before is not None and before.state.value == "DEAD":
+        # An operator may be wrong, or early; the exchange has not broken its word then.
+        was_told = before is not None and before.reason.startswith("operator: ")
+        if row.reopened and before is not None and before.state.value == "DEAD" and not was_told:
             _demand(self._is_alarmed, "alarm", row.client_order_id, "came back, and nobody was told")
 
 

@@ -78,7 +78,7 @@ class Users:
         trace: Trace,
     ) -> None:
         self.intents: list[str] = []
-        self.wishes = 0
+        self.wishes = self._halts = 0
         self._choices, self._timeline, self._disk, self._venue = choices, timeline, disk, venue
         self._process, self._marks, self._trace = process, marks, trace
         self._requests: list[Admit] = []
@@ -238,6 +238,7 @@ class Users:
 
     def halt(self, level: Halted) -> None:
         """Set or release the kill switch: the flag that outlives us first."""
+        self._halts += 1
         self._process.halted = level
         if level is Halted.ALL:
             self._marks.hit("halted: cancelled all")
@@ -251,10 +252,11 @@ class Users:
         self.halt(level)
         if level:
             pause_ns = (2 * _S, 20 * _S, 100 * _S)[self._choices.choose(3, "user.halted_for")]
-            self._timeline.after(pause_ns, self._release)
+            self._timeline.after(pause_ns, self._release, self._halts)
 
-    def _release(self) -> None:
-        if self._process.halted:
+    def _release(self, halt: int) -> None:
+        """Release what that halt has set, if nobody has set it anew."""
+        if halt == self._halts and self._process.halted:
             self._process.halted = Halted.NOT
             if self._process.core is not None:
                 self._ask(Halt(Halted.NOT), "release")
