@@ -31,6 +31,8 @@ from quantcli.store.api import Row
 from quantcli.store.sqlite import SQLiteStore
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+# Whoever runs the tests under nohup ignores hang-ups, and so would its children.
+_IN_A_TERMINAL = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
 _MAIN = "import sys; from quantcli.cli.app import main; sys.argv[0] = 'quant'; "
 S = 1_000_000_000
 T0 = 1_763_630_042 * S
@@ -82,7 +84,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def run(*words: str, cwd: Path = tmp_path) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-c", _MAIN + "main()", *words],
+            [sys.executable, "-c", _IN_A_TERMINAL + _MAIN + "main()", *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
