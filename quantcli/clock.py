@@ -27,6 +27,18 @@ class WallClock:
         return time.time_ns()
 
 
+class SteadyClock:
+    """The machine's clock as it stood when this was made, going on evenly: it never goes back, nobody sets
+    it, and the time a machine sleeps passes.  What it is off the exchange's is measured elsewhere."""
+
+    def __init__(self) -> None:
+        self._ahead_ns = time.time_ns() - _steady_ns()
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch, UTC, if the machine's clock was right at the beginning."""
+        return self._ahead_ns + _steady_ns()
+
+
 class VirtualClock:
     """A clock that is set, and never goes back."""
 
@@ -40,3 +52,10 @@ class VirtualClock:
     def advance_to(self, now_ns: int) -> None:
         """Set the time; an earlier one than the present is ignored."""
         self._now_ns = max(self._now_ns, now_ns)
+
+
+def _steady_ns() -> int:
+    """Linux stops `monotonic` while the machine sleeps; what waits for a deadline must not."""
+    if hasattr(time, "CLOCK_BOOTTIME"):
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return time.monotonic_ns()

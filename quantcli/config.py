@@ -19,6 +19,7 @@ import msgspec
 from quantcli.errors import ConfigError, QuantError, UsageError, ValidationError
 from quantcli.model.instrument import to_decimal
 
+EXCHANGES = ("binance", "bybit", "coinbase", "hyperliquid", "kraken", "okx")
 CONFIG_NAME = "quant.toml"
 ENV_PREFIX = "QUANT__"
 
@@ -195,7 +196,11 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
 
 # What the file may say: section -> key -> how its value is read.
 _READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
-    "bot": {"name": _name, "exchange": _one_of("binance"), "strategy": _path},
+    "bot": {
+        "name": _name,
+        "exchange": _one_of("binance", "bybit", "coinbase", "hyperliquid", "kraken", "okx"),
+        "strategy": _path,
+    },
     "limits": {
         "max_order": parse_money,
         "max_position": parse_money,

@@ -29,9 +29,13 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 MODULE_LINES = 400
 FUNCTION_LINES = 70
+# What waits for nothing, so that it can be tried out anywhere: whole rooms, and in those with sockets what
+# decides beside what connects.
 PURE = re.compile(
-    r"quantcli/(model|codecs|simulation|recording|venues)/"
+    r"quantcli/(model|codecs|simulation|recording)/"
     r"|quantcli/kernel/(?!api|shell)\w+\.py"
+    r"|quantcli/venues/(capabilities|classify|error_body|ids|manifest|verdict|binance_(calls|spot|survey))"
+    r"|quantcli/sandbox/(chaos|dispatch|engine|exchange|fault_rules|ledger|shapes|spot_\w+|streams|ws_api)"
 )
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}
 # Where the machine's time may be read, and where errors of every kind may end.
@@ -91,7 +95,7 @@ def asynchrony(path: str, tree: ast.Module, text: str) -> Iterator[str]:
 
 
 def impurity(path: str, tree: ast.Module, text: str) -> Iterator[str]:
-    seeded_here = path.startswith("quantcli/simulation/")
+    seeded_here = path.startswith(("quantcli/simulation/", "quantcli/sandbox/", "quantcli/runtime/"))
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module in {"time", "random"}:
             named = {(node.module, alias.name) for alias in node.names}
@@ -104,7 +108,7 @@ def impurity(path: str, tree: ast.Module, text: str) -> Iterator[str]:
         if any(
             module == "random" and (name != "Random" or not seeded_here) for module, name in named
         ) and not path.startswith("bench/"):
-            yield f"{path}:{node.lineno}: only the simulation rolls dice, and those are seeded"
+            yield f"{path}:{node.lineno}: only exchanges imagined and pauses roll dice, seeded ones"
 
 
 def swallowed_errors(path: str, tree: ast.Module, text: str) -> Iterator[str]:

@@ -31,6 +31,7 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, Verb] = {
     "import": Verb("import_", "command", "Turn an exchange's files into a recording."),
+    "record": Verb("record", "command", "Record live market data to Parquet."),
     "recordings": Verb("recordings", "group", "List recordings, or check that they are undamaged."),
     "simulate": Verb("simulate", "command", "Replay a recording through a strategy."),
     "trade": Verb("trade", "command", "Run a strategy."),
@@ -40,6 +41,7 @@ VERBS: dict[str, Verb] = {
     "reconcile": Verb("reconcile", "command", "Where wish and exchange differ, and what would be done."),
     "halt": Verb("halt", "command", "Stop a bot from sending orders, across restarts."),
     "resume": Verb("halt", "resume", "Let a halted bot send orders again."),
+    "sandbox": Verb("sandbox", "command", "A real exchange's protocol on loopback, with faults on demand."),
     "version": Verb("version", "command", "Versions of quant and what it stands on."),
 }
 

@@ -1,16 +1,23 @@
-"""`quant reconcile`: where wish and exchange differ by what we remember, and what the kernel would do.
+"""`quant reconcile`: where wish and exchange differ, and what the kernel would do.
 
-Asks the kernel's own decision, of the state database as of its last change; nothing is sent or written.
+Asks the kernel's own decision: of the state database as of its last change, or, of a live bot that does not
+run, at the exchange itself (`runtime.inspection`).
 """
 
-from typing import Annotated
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
 from quantcli.cli.drift import Wanted
+from quantcli.cli.keys import key_names, key_of
 from quantcli.cli.output import Output, OutputOption, columns, emit, envelope
-from quantcli.cli.state import NameOption, Remembered, remembered
+from quantcli.cli.state import NameOption, Remembered, live_world, remembered
+from quantcli.clock import WallClock
+from quantcli.config import find_project
+from quantcli.errors import SafetyError, UsageError
 from quantcli.kernel.actions import (
     Action,
     AmendAttempt,
@@ -28,6 +35,10 @@ from quantcli.kernel.policy import Policy
 from quantcli.kernel.reconcile import decide
 from quantcli.model.order import ReconciliationStatus
 
+if TYPE_CHECKING:
+    from quantcli.runtime.world import World
+    from quantcli.venues.live import Credentials
+
 DRIFT_FOUND = 6
 
 # How a plan shows each kind of action, and the character before it.
@@ -43,7 +54,7 @@ _NAMES: dict[type[Action], str] = {
     Bury: "bury",
     Settle: "settle",
 }
-_MARKS = {"place": "+", "cancel": "x", "settle": "=", "wait": "~"}
+_MARKS = {"place": "+", "cancel": "x", "settle": "=", "wait": "~", "look": "!"}
 
 
 class PlanItem(msgspec.Struct, frozen=True):
@@ -55,20 +66,86 @@ class PlanItem(msgspec.Struct, frozen=True):
     why: str
 
 
+class Mode(StrEnum):
+    """What is asked for."""
+
+    CHECK = "check"
+    PLAN = "plan"
+    APPLY = "apply"
+
+
 def command(
-    plan: Annotated[
-        bool, typer.Option("--plan/--check", help="Say what would be done, or only whether anything differs.")
+    check: Annotated[
+        bool, typer.Option("--check", help="Say only whether anything differs (usual).")
+    ] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would be done.")] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Cancel what is not wanted, and put the memory right.")
     ] = False,
     name: NameOption = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
-    """Compare wishes with what the exchange last showed.  Leaves with 6 where they differ, else with 0."""
+    """Compare wishes with the exchange.  Leaves with 6 where they differ, else with 0.
+
+    A running bot does so all the time, and its memory is shown; one that trades live and does not run is
+    compared with its exchange now (with its key in the environment), without changing anything but by
+    --apply, which never places an order.
+    """
+    asked = [mode for mode, is_meant in zip(Mode, (check, plan, apply), strict=True) if is_meant]
+    if len(asked) > 1:
+        raise UsageError(f"--{asked[0]} and --{asked[1]} together", todo="choose one of them")
+    mode = asked[0] if asked else Mode.CHECK
     state = remembered(name)
-    items = plan_items(state)
+    live = live_world(state.bot)
+    if live is not None and state.stale and (key := key_of(live.exchange)) is not None:
+        items, headline = _on_exchange(state, live, key, mode)
+    elif mode is Mode.APPLY:
+        raise _cannot_apply(state, live)
+    else:
+        items, headline = plan_items(state), state.headline
     found = envelope("ReconcilePlan", items, state.as_of_ns, state.stale)
-    emit(found, output, lambda _: _table(state, items, plan))
+    emit(found, output, lambda _: _table(state, items, mode, headline))
     if items:
         raise typer.Exit(DRIFT_FOUND)
+
+
+def _on_exchange(
+    state: Remembered, world: "World", key: "Credentials", mode: Mode
+) -> tuple[list[PlanItem], str]:
+    from quantcli.runtime.inspection import inspect
+
+    database = find_project().database(state.bot)
+    found = asyncio.run(inspect(database, world, key, applies=mode is Mode.APPLY))
+    now = Remembered(state.bot, found.rows, False, WallClock().now_ns())
+    owners = {
+        attempt.client_order_id: wanted.intent.intent_id
+        for wanted in now.wanted
+        for attempt in wanted.attempts
+    }
+    done = "is cancelled" if mode is Mode.APPLY else "would be sent"
+    items = [
+        PlanItem(
+            sent.action, sent.symbol, owners.get(sent.client_order_id, ""), f"{sent.client_order_id} {done}"
+        )
+        for sent in found.sent
+    ]
+    told = {item.intent_id for item in items}
+    items += [item for item in plan_items(now) if item.intent_id not in told]
+    items += [PlanItem("look", "", "", finding) for finding in found.findings]
+    return items, f"{state.bot} is not running; compared with {world} now"
+
+
+def _cannot_apply(state: Remembered, world: "World | None") -> SafetyError:
+    if world is None:
+        return SafetyError("a bot on paper has no exchange", todo="start it: it goes on by itself")
+    if not state.stale:
+        return SafetyError(
+            f"{state.bot} is running, and reconciles by itself",
+            todo="`quant orders` shows how far it is; stop it first to apply by hand",
+        )
+    return SafetyError(
+        f"no key for {world.exchange}", todo=f"export {' and '.join(key_names(world.exchange))}"
+    )
 
 
 def plan_items(state: Remembered) -> list[PlanItem]:
@@ -106,12 +183,12 @@ def _is_routine(wanted: Wanted, actions: tuple[Action, ...]) -> bool:
     return was_in_sync and bool(actions) and all(isinstance(action, LookUp) for action in actions)
 
 
-def _table(state: Remembered, items: list[PlanItem], plan: bool) -> str:
+def _table(state: Remembered, items: list[PlanItem], mode: Mode, headline: str) -> str:
     differing = len({item.intent_id for item in items})
     unsettled = sum(not wanted.intent.phase.is_terminal for wanted in state.wanted)
     verdict = f"{differing} differ" if items else "nothing differs"
-    summary = f"{unsettled} open, {verdict}. {state.headline}"
-    if not (plan and items):
+    summary = f"{unsettled} open, {verdict}. {headline}"
+    if mode is Mode.CHECK or not items:
         return summary
     rows = [
         (
@@ -122,4 +199,5 @@ def _table(state: Remembered, items: list[PlanItem], plan: bool) -> str:
         )
         for item in items
     ]
-    return columns(("  ACTION", "SYMBOL", "ID", "WHY"), rows) + f"\n{summary}\nnothing was sent"
+    told = columns(("  ACTION", "SYMBOL", "ID", "WHY"), rows) + f"\n{summary}"
+    return told if mode is Mode.APPLY else f"{told}\nnothing was sent"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from quantcli.cli.output import Output, OutputOption, columns, emit, envelope, timestamp
+from quantcli.cli.output import Output, OutputOption, columns, emit, envelope, note, timestamp
 from quantcli.clock import WallClock
 from quantcli.errors import DamagedRecording
 
@@ -38,9 +38,16 @@ def list_recordings(root: RootArgument = Path("recordings"), output: OutputOptio
 
 @group.command("verify")
 def verify(root: RootArgument = Path("recordings"), output: OutputOption = Output.TABLE) -> None:
-    """Check every file of a recording; leaves with code 6 if one is damaged."""
+    """Check every file of a recording; leaves with code 6 if one is damaged.
+
+    What a recorder that was killed left behind is made into files first.
+    """
+    from quantcli.recording.recovery import recover_all
     from quantcli.recording.verify import verify as check
 
+    for record in recover_all(root):
+        rows = sum(record.events.values())
+        note(f"recovered {rows:,} rows of {record.exchange} session {record.session}, which was cut off")
     checks = check(root)
     found = envelope("RecordingCheck", checks, WallClock().now_ns())
     emit(found, output, lambda _: _report(checks))

@@ -8,7 +8,7 @@ import fcntl
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec.structs import replace
@@ -21,6 +21,9 @@ from quantcli.errors import NotFoundError, UsageError
 from quantcli.model.order import OrderState
 from quantcli.store.api import JournalEntry, Loaded
 from quantcli.store.sqlite import open_readonly
+
+if TYPE_CHECKING:
+    from quantcli.runtime.world import World
 
 NameOption = Annotated[
     str | None, typer.Option("--name", help="Which bot; not needed where there is only one.")
@@ -110,6 +113,18 @@ def journal(bot: str, intent_id: str) -> list[JournalEntry]:
 async def _read_journal(path: Path, intent_id: str) -> list[JournalEntry]:
     async with open_readonly(path) as store:
         return await store.journal(intent_id)
+
+
+def live_world(bot: str) -> "World | None":
+    """Where a bot trades live; `None` if it trades on paper."""
+    from quantcli.runtime.world import world_of
+
+    async def read() -> "World | None":
+        async with open_readonly(find_project().database(bot)) as store:
+            return await world_of(store)
+
+    world = asyncio.run(read())
+    return world if world is not None and world.is_live else None
 
 
 def choose(project: Project, name: str | None) -> str:

@@ -6,7 +6,7 @@ A flag wins over the configuration, which wins over what is usual on the exchang
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from quantcli.model.instrument import SymbolMetadata
     from quantcli.runtime.simulate import Job
     from quantcli.runtime.wiring import Assumptions
+    from quantcli.trading.strategy import Strategy
 
 FromOption = Annotated[Path, typer.Option("--from", metavar="DIR", help="Folder of recordings.")]
 StrategyOption = Annotated[
@@ -50,7 +51,7 @@ _CASH = Decimal(10_000)
 class Terms(msgspec.Struct, frozen=True):
     """The options as given; `None` and empty mean: not given."""
 
-    from_: Path
+    from_: Path | None
     strategy: str | None = None
     params: Sequence[str] = ()
     symbols: Sequence[str] = ()
@@ -62,11 +63,17 @@ class Terms(msgspec.Struct, frozen=True):
     seed: int | None = None
 
 
-def prepare(terms: Terms, config: Config) -> "Job":
-    """Open the recording, load the strategy, and settle what is assumed."""
-    from quantcli.recording.reader import open_recording
-    from quantcli.runtime.simulate import Job
-    from quantcli.runtime.wiring import choose_markets, pays_in
+class Chosen(NamedTuple):
+    """A strategy, where it was found, and what its parameters are set to."""
+
+    strategy: "type[Strategy]"
+    label: str
+    source: Path
+    params: Mapping[str, str]
+
+
+def choose_strategy(terms: Terms, config: Config) -> Chosen:
+    """Load the strategy that is meant, and try its beginning."""
     from quantcli.trading.loader import check_beginning, load_strategy
 
     reference = terms.strategy or (str(config.bot.strategy) if config.bot.strategy else None)
@@ -77,21 +84,32 @@ def prepare(terms: Terms, config: Config) -> "Job":
     strategy = load_strategy(reference)
     params = _params(terms.params)
     check_beginning(strategy, params)
+    source = Path(reference.partition(":")[0] if not Path(reference).is_file() else reference)
+    return Chosen(strategy, f"{source.name}:{strategy.__name__}", source, params)
+
+
+def prepare(terms: Terms, config: Config) -> "Job":
+    """Open the recording, load the strategy, and settle what is assumed."""
+    from quantcli.recording.reader import open_recording
+    from quantcli.runtime.simulate import Job
+    from quantcli.runtime.wiring import choose_markets, pays_in
+
+    chosen = choose_strategy(terms, config)
+    assert terms.from_ is not None
     recording = open_recording(terms.from_)
     asked = [_symbol(text, recording.instruments) for text in terms.symbols]
-    markets = choose_markets(recording, strategy, asked)
+    markets = choose_markets(recording, chosen.strategy, asked)
     if left_out := sorted(set(recording.instruments) - set(markets)) if not asked else []:
         note(f"left out: {', '.join(left_out)}; choose with --symbol")
-    source = Path(reference.partition(":")[0] if not Path(reference).is_file() else reference)
     some = next(iter(markets.values()))
     return Job(
         recording=recording,
         markets=markets,
-        strategy=strategy,
-        label=f"{source.name}:{strategy.__name__}",
-        source=source,
-        params=params,
-        assumptions=_assumptions(terms, config, pays_in(some), some.symbol.is_futures),
+        strategy=chosen.strategy,
+        label=chosen.label,
+        source=chosen.source,
+        params=chosen.params,
+        assumptions=assumptions(terms, config, pays_in(some), some.symbol.is_futures),
         limits=config.limits,
     )
 
@@ -121,7 +139,8 @@ def _params(texts: Sequence[str]) -> dict[str, str]:
     return params
 
 
-def _assumptions(terms: Terms, config: Config, currency: str, is_futures: bool) -> "Assumptions":
+def assumptions(terms: Terms, config: Config, currency: str, is_futures: bool) -> "Assumptions":
+    """What is assumed of an imagined exchange, of an account in `currency`."""
     from quantcli.runtime.wiring import Assumptions
     from quantcli.simulation import fees as simulated
     from quantcli.simulation.latency import Latency

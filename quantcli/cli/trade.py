@@ -1,48 +1,71 @@
-"""`quant trade`: run a strategy; on paper, with a recording as its live feed."""
+"""`quant trade`: run a strategy, on paper or live."""
 
 import asyncio
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, TextIO
+from contextlib import redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol
 
-import msgspec
 import typer
 
-from quantcli.cli.output import Output, emit_line, note, timestamp
+from quantcli.cli.keys import required_key
+from quantcli.cli.output import Output, note
+from quantcli.cli.signals import stop_signals
+from quantcli.cli.teller import Teller
 from quantcli.cli.terms import (
     CashOption,
     FeedLatencyOption,
     FeesOption,
-    FromOption,
     LatencyOption,
     ParamOption,
     SeedOption,
     StrategyOption,
     SymbolOption,
     Terms,
+    assumptions,
+    choose_strategy,
     prepare,
 )
 from quantcli.clock import NS_PER_S
-from quantcli.config import Config, find_project, load_config, parse_duration
-from quantcli.errors import UsageError
-from quantcli.model.event import Event, OrderEvent, PositionEvent, RiskLimit
+from quantcli.config import Config, LimitsConfig, find_project, load_config, parse_duration
+from quantcli.errors import ConfigError, QuantError, UsageError
 from quantcli.model.instrument import canonical
 
 if TYPE_CHECKING:
-    from quantcli.runtime.paper import Outcome, Session
+    from quantcli.runtime.daemon import LiveJob
+    from quantcli.runtime.session import Outcome, Session
     from quantcli.runtime.simulate import Job
+    from quantcli.trading.strategy import Strategy
+    from quantcli.venues.live import Credentials
+
+# Who trades with money says how much of it may be lost.
+_REQUIRED_LIMITS = ("max_order", "max_position", "max_loss")
+
+
+class _Program(Protocol):
+    @property
+    def strategy(self) -> "type[Strategy]": ...
+    def stop(self) -> None: ...
+    async def run(self) -> "Outcome": ...
 
 
 def command(
-    from_: FromOption,
     strategy: StrategyOption = None,
     paper: Annotated[
-        bool, typer.Option("--paper", help="On an imagined exchange; the only way in this version.")
+        bool, typer.Option("--paper/--live", help="On an imagined exchange, or with money on the real one.")
     ] = True,
-    speed: Annotated[float, typer.Option(metavar="X", help="Times real time.")] = 1.0,
+    exchange: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Where the market is.  Default: quant.toml's.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="URL", help="Instead of the exchange's own address: a sandbox.")
+    ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="On paper: a recording instead of the live market."),
+    ] = None,
+    speed: Annotated[float, typer.Option(metavar="X", help="With --from: times real time.")] = 1.0,
     for_: Annotated[
         str | None, typer.Option("--for", metavar="TIME", help="Stop after this much real time: 30s, 1h.")
     ] = None,
@@ -63,140 +86,136 @@ def command(
         ),
     ] = None,
 ) -> None:
-    """Run a strategy on paper, with a recording as its live feed.
+    """Run a strategy: on paper on the live market (or a recording, with --from), or with --live for money.
 
     Orders, fills and money are kept in .quant/BOT.db: started again, the bot goes on where it stopped.
-    Ctrl-C stops it: what it keeps resting is cancelled, and what is left is told.
+    Ctrl-C stops it: what it keeps resting is cancelled, and what is left is told.  Trading live takes a key
+    in QUANT_<EXCHANGE>_API_KEY and QUANT_<EXCHANGE>_SECRET, and limits in quant.toml.
     """
-    if not 0 < speed <= 1_000_000:
-        raise UsageError(f"--speed {speed:g} is not a speed", todo="1 is real time, 60 a minute a second")
+    _check(speed, from_, is_at_exchange=bool(endpoint or exchange or not paper))
     config = load_config()
     terms = Terms(
         from_, strategy, param or [], symbol or [], cash, fees, latency_ms, feed_latency_ms, None, seed
     )
-    teller = _Teller(sys.stdout, output)
+    bot = name or config.bot.name
+    project = find_project()
+    seconds = None if for_ is None else parse_duration(for_) / NS_PER_S
+    teller = Teller(sys.stdout, output)
     with redirect_stdout(sys.stderr):  # what a strategy prints is narration
-        _trade(terms, config, name or config.bot.name, speed, for_, teller)
+        from quantcli.runtime.session import Session
+
+        session = Session(project.database(bot), project.halt_flag(bot), seconds, config.on.stop == "cancel")
+        if from_ is not None:
+            job = prepare(terms, config)
+            made = _paper(job, session, speed, teller, bot)
+        else:
+            where, key = exchange or config.bot.exchange, None
+            if not paper:
+                _require(config.limits)
+                key = required_key(where)
+            made = _daemon(_live_job(terms, config, where, endpoint, key), session, teller, bot)
+        _run(made, session, teller, bot, is_live=not paper)
 
 
-def _trade(terms: Terms, config: Config, bot: str, speed: float, for_: str | None, teller: "_Teller") -> None:
-    job = prepare(terms, config)
+def _check(speed: float, from_: Path | None, is_at_exchange: bool) -> None:
+    if not 0 < speed <= 1_000_000:
+        raise UsageError(f"--speed {speed:g} is not a speed", todo="1 is real time, 60 a minute a second")
+    if from_ is not None and is_at_exchange:
+        raise UsageError(
+            "a recording is no live market",
+            why="--from replaces the exchange",
+            todo="leave out --from, or --live, --exchange and --endpoint",
+        )
 
-    from quantcli.runtime.paper import Session
+
+def _paper(job: "Job", session: "Session", speed: float, teller: Teller, bot: str) -> _Program:
+    from quantcli.runtime.paper import Paper
+
+    note(f"{bot}: {job.label} on {job.recording.exchange} {' '.join(job.markets)}, paper, {speed:g} x")
+    return Paper(job, session, speed, teller.tell)
+
+
+def _daemon(job: "LiveJob", session: "Session", teller: Teller, bot: str) -> _Program:
+    from quantcli.runtime.daemon import Daemon
+
+    where = job.endpoint or job.exchange
+    note(f"{bot}: {job.label} on {where}, {'paper' if job.credentials is None else 'LIVE'}")
+    return Daemon(job, session, teller)
+
+
+def _live_job(
+    terms: Terms, config: Config, exchange: str, endpoint: str | None, credentials: "Credentials | None"
+) -> "LiveJob":
+    from quantcli.runtime.daemon import LiveJob
+
+    chosen = choose_strategy(terms, config)
+    return LiveJob(
+        exchange=exchange,
+        endpoint=endpoint,
+        symbols=tuple(terms.symbols),
+        strategy=chosen.strategy,
+        label=chosen.label,
+        source=chosen.source,
+        params=chosen.params,
+        limits=config.limits,
+        credentials=credentials,
+        assume=partial(assumptions, terms, config),
+    )
+
+
+def _require(limits: LimitsConfig) -> None:
+    missing = [name for name in _REQUIRED_LIMITS if getattr(limits, name) is None]
+    if missing:
+        raise ConfigError(
+            "live trading needs limits",
+            why=f"quant.toml sets no {', '.join(missing)}",
+            todo='set them under [limits], like\nmax_order = "200 USDT"\nmax_position = "1000 USDT"\n'
+            'max_loss = "50 USDT"',
+        )
+
+
+def _run(program: _Program, session: "Session", teller: Teller, bot: str, is_live: bool) -> None:
     from quantcli.store.halt import HaltFlag
     from quantcli.trading.loader import strategy_error
 
-    project = find_project()
-    session = Session(
-        project.database(bot),
-        project.halt_flag(bot),
-        speed,
-        None if for_ is None else parse_duration(for_) / NS_PER_S,
-        config.on.stop == "cancel",
-    )
     halt = HaltFlag(session.halt_flag)
     if halt.level:
         note(f"halted: {halt.reason}.  Nothing that adds exposure will be placed; `quant resume` ends it.")
-    note(f"{bot}: {job.label} on {job.recording.exchange} {' '.join(job.markets)}, paper, {speed:g} x")
+    teller.gone = program.stop
     try:
-        outcome = asyncio.run(_until_stopped(job, session, teller))
+        outcome = asyncio.run(_until_stopped(program))
     except SystemExit as error:  # an author's way to stop, which would look like success
-        raise strategy_error(error, job.strategy) from error
-    _conclude(outcome, bot)
+        raise strategy_error(error, program.strategy) from error
+    _conclude(outcome, bot, is_live)
 
 
-async def _until_stopped(job: "Job", session: "Session", teller: "_Teller") -> "Outcome":
-    from quantcli.runtime.paper import Paper
-
-    paper = Paper(job, session, teller.tell)
-    teller.gone = paper.stop
-    with _stop_signals(paper.stop):
-        return await paper.run()
+async def _until_stopped(program: _Program) -> "Outcome":
+    with stop_signals(program.stop):
+        return await program.run()
 
 
-@contextmanager
-def _stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Stop in good order at the first signal, leave at once at the second.
-
-    Handlers of the interpreter's own, not the event loop's: they come through while a hook is stuck.
-    """
-    loop = asyncio.get_running_loop()
-    asked = False
-
-    def begin_to_stop() -> None:
-        stop()
-        note("stopping in good order; interrupt again to leave at once")
-
-    def on_signal(number: int, _: object) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-        loop.call_soon_threadsafe(begin_to_stop)
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup's
-        numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _conclude(outcome: "Outcome", bot: str) -> None:
+def _conclude(outcome: "Outcome", bot: str, is_live: bool) -> None:
     worth = "unknown" if outcome.equity is None else f"{outcome.equity:,.2f} {outcome.currency}"
     note(f"stopped after {outcome.events:,} events; equity {worth}")
+    for item in outcome.left_working:
+        order = item.order
+        at = f"@ {canonical(order.price)}" if order.price is not None else "at market"
+        note(f"  left: {order.symbol} {order.side.name} {canonical(item.remaining)} {at} {item.intent_id}")
     count = len(outcome.left_working)
     if count:
         note(f"{count} {'order is' if count == 1 else 'orders are'} still working: quant orders --name {bot}")
     if outcome.failure is not None:
         raise outcome.failure
+    if is_live and outcome.unconfirmed:
+        raise _Unconfirmed(
+            f"the exchange has not confirmed {outcome.unconfirmed} "
+            f"{'order' if outcome.unconfirmed == 1 else 'orders'}",
+            why="it did not answer in time; the next start asks again before anything is placed",
+            todo=f"quant reconcile --plan --name {bot}",
+        )
 
 
-class _Teller:
-    """Shows events on `out` as they happen: lines for people on a terminal, else lines of JSON, unless told.
+class _Unconfirmed(QuantError):
+    """Stopped without the exchange's word."""
 
-    `gone` is called when nobody reads any more: who trades unwatched by accident had better not.
-    """
-
-    def __init__(self, out: TextIO, form: Output | None) -> None:
-        self.gone: Callable[[], None] = lambda: None
-        self._out = out
-        self._is_read = True
-        self._for_people = out.isatty() if form is None else form is Output.TABLE
-
-    def tell(self, event: Event) -> None:
-        """Show one event."""
-        if not self._is_read:
-            return
-        try:
-            if not self._for_people:
-                emit_line({"topic": event.topic, **msgspec.structs.asdict(event)}, self._out)
-            elif line := _line(event):
-                self._out.write(line + "\n")
-                self._out.flush()
-        except OSError:
-            self._is_read = False
-            self.gone()
-
-
-def _line(event: Event) -> str:
-    match event:
-        case OrderEvent(kind=kind, intent=intent, state=state, fill=fill, reason=reason):
-            order = state.order if state is not None else intent.order  # as placed: without what had traded
-            qty, price = (fill.qty, fill.price) if fill else (order.quantity, order.price)
-            slot = intent.metadata.get("slot", "")
-            words = (
-                f"{kind.value:<9} {order.symbol} {slot:<6} {order.side.name[0]} {canonical(qty)}",
-                f"@ {canonical(price)}" if isinstance(price, Decimal) else "at market",
-                reason,
-            )
-            return f"{timestamp(event.at_ns)[11:23]} {' '.join(w for w in words if w)}"
-        case PositionEvent(position=position):
-            return f"{timestamp(event.at_ns)[11:23]} position  {position.symbol} {canonical(position.qty)}"
-        case RiskLimit(check=check, symbol=symbol, reason=reason):
-            return f"{timestamp(event.at_ns)[11:23]} refused   {symbol} {check}: {reason}"
-        case _:
-            return ""
+    exit_code = 5

@@ -56,7 +56,7 @@ class DepthSync:
             return False
         book = self.book
         last_id = book.last_id
-        if _continues(update, last_id) or (not self._bridged and _bridges(update, last_id)):
+        if continues(update, last_id) or (not self._bridged and bridges(update, last_id)):
             book.apply(update)
             self._bridged = True
             return True
@@ -75,7 +75,7 @@ class DepthSync:
         waiting = self._waiting
         while waiting and waiting[0].last_id <= last_id:
             waiting.popleft()
-        if waiting and not (_continues(waiting[0], last_id) or _bridges(waiting[0], last_id)):
+        if waiting and not (continues(waiting[0], last_id) or bridges(waiting[0], last_id)):
             return False
         self.book.apply(snapshot)
         for update in waiting:
@@ -92,17 +92,17 @@ class DepthSync:
             last_id = waiting[-1].last_id
             if update.last_id <= last_id:
                 return
-            if not _continues(update, last_id):
+            if not continues(update, last_id):
                 self.gaps += 1
                 waiting.clear()
         waiting.append(update)
 
 
-def _continues(update: BookUpdate, last_id: int) -> bool:
+def continues(update: BookUpdate, last_id: int) -> bool:
     """The diff is the very next one after `last_id`."""
     return update.prev_id == last_id if update.prev_id else update.first_id == last_id + 1
 
 
-def _bridges(update: BookUpdate, snapshot_id: int) -> bool:
+def bridges(update: BookUpdate, snapshot_id: int) -> bool:
     """The diff contains a snapshot's last change (futures: it may end with it) or the one after it (spot)."""
     return update.first_id <= (snapshot_id if update.prev_id else snapshot_id + 1) <= update.last_id

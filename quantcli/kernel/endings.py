@@ -62,7 +62,7 @@ def ending(
         return Settle(IntentPhase.SATISFIED, f"dust: {rest} is too small an order", "filled but for dust")
     if intent.order.expire_ns is None or now_ns < intent.order.expire_ns:
         return None
-    return Settle(IntentPhase.EXPIRED, "its time was over before it could be placed", "too late")
+    return Settle(IntentPhase.EXPIRED, "its time is over", "too late")
 
 
 def _least(order: StandardOrder, rules: SymbolMetadata | None) -> Decimal:

@@ -104,7 +104,13 @@ def _about(
     scene: Scene,
 ) -> Decision:
     case = Case(attempt, terms, intent, now_ns, policy, scene)
-    return RULES[attempt.state, _want(attempt, terms, intent)](case)
+    ends_ns = None if policy.venue.expires else intent.order.expire_ns
+    if ends_ns is None:
+        return RULES[attempt.state, _want(attempt, terms, intent)](case)
+    if now_ns >= ends_ns:
+        return RULES[attempt.state, Want.NOT](case)
+    decision = RULES[attempt.state, _want(attempt, terms, intent)](case)
+    return replace(decision, look_again_at=min(decision.look_again_at or ends_ns, ends_ns))
 
 
 def _terms(intent: OrderIntent, attempt: OrderState, attempts: Sequence[OrderState]) -> StandardOrder:

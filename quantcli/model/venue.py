@@ -53,6 +53,7 @@ class VenueContract(msgspec.Struct, frozen=True):
     `statement`         open orders, every trade and the position can be asked for
     `amend`             see `AmendRule`
     `native_oco`        order lists that cancel each other on the exchange
+    `expires`           ends orders itself when their time is over; else they have to be cancelled then
     `replica_lag_ns`    look-ups and statements may be so far behind
     `retention_ns`      an order that ended without a fill can be looked up for so long
     `fills_ns`          trades can be asked for so far back
@@ -66,6 +67,7 @@ class VenueContract(msgspec.Struct, frozen=True):
     statement: bool = False
     amend: AmendRule = AmendRule.NONE
     native_oco: bool = False
+    expires: bool = True
     replica_lag_ns: int = 60 * _S
     retention_ns: int = 0
     fills_ns: int = 0

@@ -35,9 +35,9 @@ class Steps:
 
     __slots__ = ("lot", "tick")
 
-    def __init__(self) -> None:
-        self.tick = 0
-        self.lot = 0
+    def __init__(self, tick: int = 0, lot: int = 0) -> None:
+        self.tick = tick
+        self.lot = lot
 
     def see(self, channel: Channel, numbers: dict[str, Limbs]) -> None:
         """Take account of more rows."""

@@ -5,20 +5,38 @@ Reads no clock; it is told the times of the rows.
 
 from collections import Counter
 
+import msgspec
 import numpy as np
 
 from quantcli.clock import NS_PER_MS
 from quantcli.model.batch import Columns
 
 
+class ClockState(msgspec.Struct, frozen=True):
+    """What a session's clock has seen: the last time told and the last recorded, steps back, and how many
+    rows came how many milliseconds late."""
+
+    raw_ns: int = 0
+    now_ns: int = 0
+    steps_back: int = 0
+    late_ms: dict[int, int] = {}
+
+
+_AT_FIRST = ClockState()
+
+
 class SessionClock:
     """`steps_back` counts how often the local time went back (and was held instead)."""
 
-    def __init__(self) -> None:
-        self.steps_back = 0
-        self._raw_ns = 0
-        self._now_ns = 0
-        self._late_ms: Counter[int] = Counter()
+    def __init__(self, state: ClockState = _AT_FIRST) -> None:
+        self.steps_back = state.steps_back
+        self._raw_ns = state.raw_ns
+        self._now_ns = state.now_ns
+        self._late_ms: Counter[int] = Counter(state.late_ms)
+
+    def state(self) -> ClockState:
+        """What a clock that goes on begins with."""
+        return ClockState(self._raw_ns, self._now_ns, self.steps_back, dict(self._late_ms))
 
     def tell(self, local_ns: int) -> int:
         """The time to record for a row that arrived at `local_ns`: never less than for the one before."""

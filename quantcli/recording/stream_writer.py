@@ -5,12 +5,15 @@ Rows wait in memory until they make a row group.  Knows nothing of the other str
 
 import hashlib
 import os
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pyarrow.parquet as pq
 
 from quantcli.clock import NS_PER_S
+from quantcli.errors import RecordingError
 from quantcli.model.batch import Columns
 from quantcli.model.instrument import Symbol
 from quantcli.model.market import BookUpdate, Channel, MarketEvent
@@ -23,33 +26,70 @@ from quantcli.recording.session_clock import SessionClock
 
 ROW_GROUP = 32_768
 _ROW_GROUP_LEVELS = 262_144  # a row group of books ends earlier where the rows are long
+_LEVELS_PER_ROW = 4  # so many levels of a book take about as much memory as a row of anything else
 _S_PER_DAY = 86_400
 _NS_PER_DAY = _S_PER_DAY * NS_PER_S
 
 
+class StreamState(msgspec.Struct, frozen=True):
+    """What a stream that is written on begins with: its last id and the time of that row, the steps of its
+    prices and sizes, and whether its files are wide."""
+
+    symbol: str
+    channel: Channel
+    last: int = 0
+    last_ns: int = 0
+    tick: int = 0
+    lot: int = 0
+    wide: bool = False
+
+
 class StreamWriter:
     """`files` are the finished ones, with paths relative to `folder`, where they are written; `steps` and
-    `breaks` are what was seen of the stream's numbers and ids."""
+    `breaks` are what was seen of the stream's numbers and ids.  A stream that an earlier process began goes
+    on from its `state` and `files`.  A row with a number that cannot be kept exactly is handed to `refuse`,
+    if there is one, and left out; else it is an error."""
 
     def __init__(
-        self, folder: Path, exchange: str, session: str, *, symbol: str, channel: Channel, clock: SessionClock
+        self,
+        folder: Path,
+        exchange: str,
+        session: str,
+        *,
+        state: StreamState,
+        files: Sequence[FileEntry] = (),
+        clock: SessionClock,
+        refuse: Callable[[MarketEvent, RecordingError], None] | None = None,
     ) -> None:
-        self.symbol = symbol
-        self.channel = channel
-        self.steps = Steps()
+        self.symbol = state.symbol
+        self.channel = state.channel
+        self.steps = Steps(state.tick, state.lot)
         self.breaks: list[Break] = []
-        self.files: list[FileEntry] = []
+        self.files: list[FileEntry] = list(files)
         self._folder = folder
         self._exchange = exchange
         self._session = session
         self._clock = clock
-        self._watch = SequenceWatch(exchange)
+        self._refuse = refuse
+        self._watch = SequenceWatch(exchange, state.last, state.last_ns)
         self._rows: list[MarketEvent] = []
         self._levels = 0
         self._day = -1
         self._day_ends_ns = 0
-        self._wide = False  # once a number needed it, to the end: types should not alternate
+        self._wide = state.wide  # once a number needed it, to the end: types should not alternate
         self._part: _Part | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How much waits in memory, counted in rows."""
+        return len(self._rows) + self._levels // _LEVELS_PER_ROW
+
+    def state(self) -> StreamState:
+        """As of the last row that was written."""
+        steps, watch = self.steps, self._watch
+        return StreamState(
+            self.symbol, self.channel, watch.last, watch.last_ns, steps.tick, steps.lot, self._wide
+        )
 
     def append(self, event: MarketEvent) -> None:
         """Take a row; `local_ns` must not be less than that of the row before."""
@@ -62,11 +102,11 @@ class StreamWriter:
         if type(event) is BookUpdate:
             self._levels += len(event.bids) + len(event.asks)
         if len(rows) >= ROW_GROUP or self._levels >= _ROW_GROUP_LEVELS:
-            self._flush()
+            self.flush()
 
     def finish(self) -> None:
         """Write what waits and close the file.  Raises `RecordingError` for a number that is not exact."""
-        self._flush()
+        self.flush()
         self._close_part()
 
     def drop(self) -> None:
@@ -74,12 +114,18 @@ class StreamWriter:
         if self._part is not None:
             self._part.abandon()
 
-    def _flush(self) -> None:
-        if not self._rows:
+    def flush(self) -> None:
+        """Write what waits, as a row group.  Raises `RecordingError` for a number that is not exact."""
+        waiting, self._rows, self._levels = self._rows, [], 0
+        if not waiting:
             return
-        rows = columns.from_events(self.channel, self.symbol, self._rows)
-        self._rows, self._levels = [], 0
-        numbers = columns.numbers(rows)
+        try:
+            rows, numbers = self._in_columns(waiting)
+        except RecordingError:
+            waiting = self._exact(waiting)
+            if not waiting:
+                return
+            rows, numbers = self._in_columns(waiting)
         self._clock.compare(rows)
         self.breaks += self._watch.see(rows)
         self.steps.see(self.channel, numbers)
@@ -89,6 +135,24 @@ class StreamWriter:
         if self._part is None:
             self._part = _Part(self._folder, self._next_entry(), self._wide)
         self._part.write(rows, numbers)
+
+    def _in_columns(self, events: Sequence[MarketEvent]) -> tuple[Columns, dict[str, Limbs]]:
+        rows = columns.from_events(self.channel, self.symbol, events)
+        return rows, columns.numbers(rows)
+
+    def _exact(self, events: Sequence[MarketEvent]) -> list[MarketEvent]:
+        """Those that can be kept; the others are refused."""
+        kept = []
+        for event in events:
+            try:
+                self._in_columns([event])
+            except RecordingError as error:
+                if self._refuse is None:
+                    raise
+                self._refuse(event, error)
+            else:
+                kept.append(event)
+        return kept
 
     def _close_part(self) -> None:
         if self._part is not None:

@@ -1,78 +1,68 @@
-"""The program `quant trade --paper`: a strategy trades on an imagined exchange, on a live feed.
+"""Paper trading: a strategy trades on an imagined exchange, on a recording in real or scaled time.
 
 The state database makes it durable: stop it or kill it, start it again, and it goes on at the same moment
-with the same orders, fills and money.  The feed here is a recording in real or scaled time.
+with the same orders, fills and money.
 
 The imagined exchange lives in this process and dies with it.  Started again, it is made anew from what the
-database says it accepted: a placement that it had not yet confirmed then never reached it.
+database says it accepted (`seat_again`): a placement that it had not yet confirmed then never reached it.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
-from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from quantcli.clock import VirtualClock
-from quantcli.config import parse_money
-from quantcli.errors import NotFoundError, SafetyError
+from quantcli.errors import SafetyError
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.kernel.steps import Halted
 from quantcli.model.batch import Chunk, events
 from quantcli.model.event import Event
-from quantcli.model.instrument import canonical
 from quantcli.model.market import Channel, MarketEvent
 from quantcli.model.message import Silence
-from quantcli.model.order import Fill, Working
+from quantcli.model.order import Fill
 from quantcli.runtime.live import Feed, Live, Pace
+from quantcli.runtime.session import (
+    SETTLE_S,
+    Outcome,
+    Session,
+    listen,
+    opened,
+    outcome,
+    run_strategy,
+    same_account,
+    same_markets,
+)
 from quantcli.runtime.simulate import Job
+from quantcli.runtime.stage import Stage
 from quantcli.runtime.view import LiveView
-from quantcli.runtime.wiring import Assumptions, Desk, build_desk
+from quantcli.runtime.wiring import Assumptions, imagine, join, open_books
+from quantcli.runtime.world import PAPER, same_world
+from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.store.api import Loaded
 from quantcli.store.halt import HaltFlag
 from quantcli.store.sqlite import SQLiteStore
-from quantcli.trading.loader import strategy_error
+from quantcli.trading.strategy import Strategy
 
-# How long stopping waits for the exchange to confirm cancels, in real seconds.
-_SETTLE_S = 5.0
 _FEED_META = "paper.feed_ns"
 _CASH_META = "paper.cash"
 
 
-class Session(msgspec.Struct, frozen=True):
-    """How a paper run is to go: `speed` times real time, for `for_s` real seconds (`None`: to the end)."""
-
-    database: Path
-    halt_flag: Path
-    speed: float
-    for_s: float | None
-    cancel_on_stop: bool
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What a paper run leaves behind; `left_working` may still trade when it is started again.
-
-    `failure` is what ended it early: mostly an error in the strategy.
-    """
-
-    events: int
-    equity: Decimal | None
-    currency: str
-    left_working: tuple[Working, ...]
-    failure: BaseException | None
-
-
 class Paper:
-    """One paper run."""
+    """One paper run, `speed` times as fast as the recording."""
 
-    def __init__(self, job: Job, session: Session, on_event: Callable[[Event], None]) -> None:
+    def __init__(self, job: Job, session: Session, speed: float, on_event: Callable[[Event], None]) -> None:
         self._job = job
         self._session = session
+        self._speed = speed
         self._on_event = on_event
         self._pace: Pace | None = None
         self._stopped = False
+
+    @property
+    def strategy(self) -> type[Strategy]:
+        """What is run."""
+        return self._job.strategy
 
     def stop(self) -> None:
         """End the run soon: cancel what the strategy keeps, wait for the exchange, leave."""
@@ -85,91 +75,53 @@ class Paper:
 
         Raises `SafetyError` where going on would lose sight of something, `StoreError`.
         """
-        self._session.database.parent.mkdir(parents=True, exist_ok=True)
-        store = SQLiteStore(self._session.database)
-        await store.open()
-        try:
+        async with opened(self._session.database) as store:
             return await self._trade(store)
-        finally:
-            await store.close()
 
     async def _trade(self, store: SQLiteStore) -> Outcome:
-        job = self._job
+        job, session = self._job, self._session
+        await same_world(store, PAPER)
         rows = await store.everything()
-        _same_markets(rows, job)
-        job = replace(job, assumptions=await _same_account(store, job.assumptions))
-        stopped_ns = await _stopped_ns(store, rows, job.assumptions.latency.feed_ns)
+        same_markets(rows, job.markets)
+        assumed = await same_cash(store, job.assumptions)
+        stopped_ns = await _stopped_ns(store, rows, assumed.latency.feed_ns)
         if stopped_ns >= job.recording.to_ns:
             raise SafetyError(
                 "this bot has traded the recording to its end",
                 why="paper trading goes on where it stopped, and time does not go back",
-                todo=f"start afresh under another --name, or remove {self._session.database}",
+                todo=f"start afresh under another --name, or remove {session.database}",
             )
         clock = VirtualClock(max(stopped_ns, job.recording.from_ns))
         feed = Feed(merged_events(job.recording.chunks(symbols=list(job.markets))))
-        view = LiveView(clock.now_ns)
-        halt = HaltFlag(self._session.halt_flag)
-        desk = self._desk(job, store, halt, clock, view, rows)
-        _catch_up(feed, stopped_ns, desk, view)
-        _adopt(rows, desk)
-        live = Live(desk.engine, desk.exchange, clock, view, *_sources(job))
+        view, halt = LiveView(clock.now_ns), HaltFlag(session.halt_flag)
+        strategy = job.strategy()
+        strategy.apply_params(job.params)
+        cash = {assumed.currency: assumed.cash}
+        books = open_books(
+            job.recording.exchange, assumed.currency, cash, job.markets, clock, view, rows.fills
+        )
+        exchange = imagine(books, job.markets, assumed, clock)
+        desk = join(strategy, job.markets, books, exchange, job.limits, store, halt, clock, view)
+        listen(desk, self._on_event)
+        while feed.head is not None and feed.head.local_ns <= stopped_ns:
+            event = feed.take()  # the market is to be as it was when the bot stopped
+            view.take(event)
+            exchange.on_event(event)
+        stage = Stage(desk.engine, view, *_sources(job))
+        live = Live(stage, exchange, clock)
+        seat_again(rows, exchange)
         await desk.kernel.start(job.markets, Halted(halt.level))
         try:
-            await _forget_unconfirmed(rows, desk.kernel)
-            failure = await self._run(live, desk, feed, clock)
+            await forget_unconfirmed(rows, desk.kernel)
+            self._pace = pace = Pace(clock.now_ns(), self._speed, session.for_s)
+            if self._stopped:
+                pace.stop()
+            failure = await run_strategy(desk, lambda: live.run(feed, pace), session.cancel_on_stop)
+            await live.settle(feed, Pace(clock.now_ns(), self._speed, SETTLE_S))
             await store.set_meta(_FEED_META, str(clock.now_ns()))
         finally:
             await desk.kernel.stop()
-        left = tuple(desk.kernel.working())
-        return Outcome(live.events, desk.portfolio.equity(), job.assumptions.currency, left, failure)
-
-    def _desk(
-        self,
-        job: Job,
-        store: SQLiteStore,
-        halt: HaltFlag,
-        clock: VirtualClock,
-        view: LiveView,
-        rows: Loaded,
-    ) -> Desk:
-        strategy = job.strategy()
-        strategy.apply_params(job.params)
-        desk = build_desk(
-            job.recording.exchange,
-            strategy,
-            job.markets,
-            job.assumptions,
-            job.limits,
-            store,
-            halt,
-            clock,
-            view,
-            rows.fills,
-        )
-        for topics in ("order.**", "position.**", "portfolio.**"):
-            desk.bus.subscribe(topics, self._on_event)
-        return desk
-
-    async def _run(self, live: Live, desk: Desk, feed: Feed, clock: VirtualClock) -> BaseException | None:
-        """Trade, and leave no kept order unattended; what made the run fail, if it did."""
-        session = self._session
-        failure: BaseException | None = None
-        self._pace = Pace(clock.now_ns(), session.speed, session.for_s)
-        if self._stopped:
-            self._pace.stop()
-        try:
-            await desk.engine.start()
-            await live.run(feed, self._pace)
-            await desk.engine.stop(cancel_kept=session.cancel_on_stop)
-        except (Exception, SystemExit) as error:
-            # Whatever it is: without its strategy a kept order is nobody's.
-            if not (await desk.kernel.health_check()).ok:
-                raise
-            leaves = isinstance(error, SystemExit)  # an author's way to stop
-            failure = strategy_error(error, desk.engine.strategy) if leaves else error
-            await _withdraw_kept(desk.kernel)
-        await live.settle(feed, Pace(clock.now_ns(), session.speed, _SETTLE_S))
-        return failure
+        return outcome(desk, stage.events, failure)
 
 
 def merged_events(chunks: Iterable[Chunk]) -> Iterator[MarketEvent]:
@@ -191,31 +143,15 @@ def _sources(job: Job) -> tuple[set[str], set[str]]:
 # Going on where it stopped.
 
 
-def _same_markets(rows: Loaded, job: Job) -> None:
-    """Refuse to go on without a market in which the bot has traded or still works."""
-    working = {intent.order.symbol for intent in rows.intents if not intent.phase.is_terminal}
-    missing = sorted((working | {fill.symbol for fill in rows.fills}) - set(job.markets))
-    if missing:
+async def same_cash(store: SQLiteStore, asked: Assumptions) -> Assumptions:
+    """What is assumed, with the cash that the bot began with."""
+    known = await same_account(store, _CASH_META, {asked.currency: asked.cash})
+    if asked.currency not in known:
         raise SafetyError(
-            f"this bot has traded {', '.join(missing)}, which it is not given now",
-            why="its orders and its position there would be out of sight",
-            todo="add the market with --symbol, from a recording that has it, or choose another --name",
-        )
-
-
-async def _same_account(store: SQLiteStore, asked: Assumptions) -> Assumptions:
-    """The account a bot began with: its starting cash is remembered, not given anew at each start."""
-    known = await store.get_meta(_CASH_META)
-    if known is None:
-        await store.set_meta(_CASH_META, f"{canonical(asked.cash)} {asked.currency}")
-        return asked
-    cash = parse_money(known)
-    if cash.currency != asked.currency:
-        raise SafetyError(
-            f"this bot's account is in {cash.currency}, the markets pay in {asked.currency}",
+            f"this bot's account is in {', '.join(known)}, the markets pay in {asked.currency}",
             todo="choose other markets with --symbol, or another --name",
         )
-    return replace(asked, cash=cash.amount)
+    return replace(asked, cash=known[asked.currency])
 
 
 async def _stopped_ns(store: SQLiteStore, rows: Loaded, feed_ns: int) -> int:
@@ -231,40 +167,18 @@ async def _stopped_ns(store: SQLiteStore, rows: Loaded, feed_ns: int) -> int:
     return max(stamps)
 
 
-def _catch_up(feed: Feed, until_ns: int, desk: Desk, view: LiveView) -> None:
-    """Let the market be as it was when the bot stopped."""
-    while feed.head is not None and feed.head.local_ns <= until_ns:
-        event = feed.take()
-        view.take(event)
-        desk.exchange.on_event(event)
-
-
-def _adopt(rows: Loaded, desk: Desk) -> None:
+def seat_again(rows: Loaded, exchange: SimulatedExchange) -> None:
     """Give the exchange back all orders it ever accepted: ended ones too, for they have used up its ids."""
     fills: defaultdict[str, list[Fill]] = defaultdict(list)
     for fill in rows.fills:
         fills[fill.client_order_id].append(fill)
     for state in sorted(rows.states, key=lambda s: (s.prepared_ns, s.client_order_id)):
-        desk.exchange.adopt(state, fills[state.client_order_id])
+        exchange.adopt(state, fills[state.client_order_id])
 
 
-async def _forget_unconfirmed(rows: Loaded, kernel: ExchangeKernel) -> None:
+async def forget_unconfirmed(rows: Loaded, kernel: ExchangeKernel) -> None:
     """Tell the kernel of placements that the exchange, made anew, does not have: they may go out again."""
     for state in rows.states:
         if not state.state.is_closed and state.exchange_order_id is None:
             reason = "on its way when the imagined exchange went down"
             await kernel.observe(Silence(state.client_order_id, "place", reason, sent=False))
-
-
-# Coming to an end.
-
-
-async def _withdraw_kept(kernel: ExchangeKernel) -> None:
-    """Cancel every order that a slot keeps, without asking the strategy; what guards a position stays."""
-    for item in kernel.working():
-        try:
-            intent = await kernel.get_order_intent(item.intent_id)
-            if "slot" in intent.metadata and not intent.protective:
-                await kernel.cancel_order(item.intent_id, "its strategy failed")
-        except NotFoundError:
-            continue  # settled in the meantime

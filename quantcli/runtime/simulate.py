@@ -26,7 +26,7 @@ from quantcli.runtime.audit import audit
 from quantcli.runtime.replay import Replay
 from quantcli.runtime.sampling import Sampler
 from quantcli.runtime.view import ReplayView
-from quantcli.runtime.wiring import Assumptions, Desk, build_desk, seeded_identity
+from quantcli.runtime.wiring import Assumptions, SimulatedDesk, build_desk, seeded_identity
 from quantcli.simulation.matching import QueueModel
 from quantcli.store.halt import HaltFlag
 from quantcli.store.memory import MemoryStore
@@ -120,7 +120,7 @@ async def _simulate_once(job: Job, progress: Progress) -> tuple[Run, bool]:
     return run, desk.exchange.queue_mattered
 
 
-async def _run(job: Job, strategy: Strategy, desk: Desk, sampler: Sampler, wall_s: float) -> Run:
+async def _run(job: Job, strategy: Strategy, desk: SimulatedDesk, sampler: Sampler, wall_s: float) -> Run:
     portfolio, assumed = desk.portfolio, job.assumptions
     equity, unrealised = portfolio.equity(), portfolio.unrealised()
     if equity is None or unrealised is None:
@@ -178,7 +178,7 @@ def _recorded_rows(job: Job) -> int:
     return sum(s.rows for s in streams if s.symbol in job.markets and s.derived_from is None)
 
 
-def _waiting(desk: Desk) -> dict[str, str]:
+def _waiting(desk: SimulatedDesk) -> dict[str, str]:
     return {
         f"{symbol} {name}": status
         for symbol, slots in desk.engine.slots.items()

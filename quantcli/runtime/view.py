@@ -96,6 +96,11 @@ class LiveView(Holdings):
                 pass
         return int(changed)
 
+    def forget(self) -> None:
+        """What was seen last is not true any more: no quote, no book, until they are seen again."""
+        self._quotes.clear()
+        self._depth.clear()
+
     def quote(self, symbol: str) -> Ticker | None:
         """The last quote seen."""
         return self._quotes.get(symbol)

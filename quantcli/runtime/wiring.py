@@ -15,8 +15,10 @@ from quantcli.clock import Clock
 from quantcli.config import LimitsConfig
 from quantcli.errors import ConfigError, NotFoundError, UsageError, ValidationError
 from quantcli.kernel.api import ExchangeKernel
+from quantcli.kernel.policy import Policy
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.order import Fill
+from quantcli.ports import Gateway
 from quantcli.recording.reader import Recording
 from quantcli.report.markout import MarkOuts
 from quantcli.runtime.logbook import Logbook
@@ -35,6 +37,8 @@ from quantcli.trading.risk import RiskGate, loss_breached
 from quantcli.trading.strategy import Strategy
 from quantcli.trading.watch import Watch
 
+_PATIENT = Policy()
+
 
 class Assumptions(msgspec.Struct, frozen=True):
     """What is assumed of the imagined exchange and of our account there; `cash` in `currency`."""
@@ -52,9 +56,14 @@ class Desk(msgspec.Struct, frozen=True):
 
     engine: Engine
     kernel: ExchangeKernel
-    exchange: SimulatedExchange
     portfolio: Portfolio
     bus: Bus
+
+
+class SimulatedDesk(Desk, frozen=True):
+    """A desk at an imagined exchange, and what keeps the records of its run."""
+
+    exchange: SimulatedExchange
     trace: Trace
     logbook: Logbook
     markouts: MarkOuts
@@ -131,17 +140,46 @@ def build_desk(
     halt: HaltFlag,
     clock: Clock,
     view: ReplayView | LiveView,
-    history: Sequence[Fill] = (),
-) -> Desk:
-    """Join everything one strategy runs on; `history` is what the account has traded before."""
+) -> SimulatedDesk:
+    """Seat a strategy at an imagined exchange, and have records kept."""
     cash = {assumptions.currency: assumptions.cash}
-    portfolio = Portfolio(exchange_id, assumptions.currency, cash, markets, view.mark, clock)
+    portfolio = open_books(exchange_id, assumptions.currency, cash, markets, clock, view)
+    exchange = imagine(portfolio, markets, assumptions, clock)
+    if isinstance(view, ReplayView):
+        view.book_so_far = exchange.book_so_far
+    desk = join(strategy, markets, portfolio, exchange, limits, store, halt, clock, view)
+    trace, markouts = Trace(), MarkOuts()
+    logbook = Logbook(markouts.on_fill)
+    for topic in ("order.**", "portfolio.risk_limit"):
+        desk.bus.subscribe(topic, trace.take)
+        desk.bus.subscribe(topic, logbook.take)
+    return SimulatedDesk(desk.engine, desk.kernel, portfolio, desk.bus, exchange, trace, logbook, markouts)
+
+
+def open_books(
+    exchange_id: str,
+    currency: str,
+    balances: Mapping[str, Decimal],
+    markets: Mapping[str, SymbolMetadata],
+    clock: Clock,
+    view: ReplayView | LiveView,
+    history: Sequence[Fill] = (),
+) -> Portfolio:
+    """The books of an account that began with `balances` and has traded `history` since."""
+    portfolio = Portfolio(exchange_id, currency, balances, markets, view.mark, clock)
     view.portfolio = portfolio
     for fill in history:
         portfolio.apply(fill)
+    return portfolio
+
+
+def imagine(
+    portfolio: Portfolio, markets: Mapping[str, SymbolMetadata], assumptions: Assumptions, clock: Clock
+) -> SimulatedExchange:
+    """An imagined exchange at which the account holds what our books say."""
     account = portfolio.account_state()
-    exchange = SimulatedExchange(
-        exchange_id,
+    return SimulatedExchange(
+        portfolio.exchange,
         markets,
         {balance.asset: balance.total for balance in account.balances},
         assumptions.fees,
@@ -151,10 +189,23 @@ def build_desk(
         clock,
         account.positions,
     )
-    if isinstance(view, ReplayView):
-        view.book_so_far = exchange.book_so_far
+
+
+def join(
+    strategy: Strategy,
+    markets: Mapping[str, SymbolMetadata],
+    portfolio: Portfolio,
+    gateway: Gateway,
+    limits: LimitsConfig,
+    store: Store,
+    halt: HaltFlag,
+    clock: Clock,
+    view: ReplayView | LiveView,
+    policy: Policy = _PATIENT,
+) -> Desk:
+    """Join a strategy, its books and a way to an exchange."""
     bus = Bus()
-    allowed = in_currency(limits, assumptions.currency)
+    allowed = in_currency(limits, portfolio.currency)
     gate = RiskGate(
         allowed,
         portfolio,
@@ -164,17 +215,11 @@ def build_desk(
         halt,
         clock,
     )
-    kernel = ExchangeKernel(exchange_id, store, exchange, gate, portfolio, markets, clock)
-    trace, markouts = Trace(), MarkOuts()
-    logbook = Logbook(markouts.on_fill)
-    for topic in ("order.**", "portfolio.risk_limit"):
-        bus.subscribe(topic, trace.take)
-        bus.subscribe(topic, logbook.take)
+    kernel = ExchangeKernel(portfolio.exchange, store, gateway, gate, portfolio, markets, clock, policy)
     watch = None
     if halt.is_shared or allowed.max_loss is not None:
         watch = Watch(halt, lambda: loss_breached(portfolio, allowed), clock.now_ns())
-    engine = Engine(kernel, strategy, markets, portfolio, view, clock, bus, watch)
-    return Desk(engine, kernel, exchange, portfolio, bus, trace, logbook, markouts)
+    return Desk(Engine(kernel, strategy, markets, portfolio, view, clock, bus, watch), kernel, portfolio, bus)
 
 
 def in_currency(limits: LimitsConfig, currency: str) -> Limits:

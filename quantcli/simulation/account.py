@@ -1,6 +1,7 @@
 """What the account can pay for: balances, what open orders hold back, positions of linear futures.
 
-Spot: an order must be covered in full and holds its cover; a buy covers its notional and the worst fee.
+Spot: an order must be covered in full and holds its cover; a buy covers its notional and the worst fee, or
+its notional alone where the fee is taken from what it buys.
 Linear futures: one cross-margined wallet per settlement currency.  Positions and orders together may be
 worth `LEVERAGE` times the wallet; positions count at what they cost; orders that only reduce are free.
 Profit is booked to the wallet when a position shrinks.  Spot and futures draw on the same balances.
@@ -100,7 +101,7 @@ class Account:
             return terms.reduce_only or self._has_margin(order, notional * order.meta.contract_size - freed)
         if side is Side.SELL:
             return self._free[order.meta.symbol.base] >= order.remaining
-        return self._free[order.meta.symbol.quote] >= notional * (1 + self._fees.worst)
+        return self._free[order.meta.symbol.quote] >= notional * (1 + self._fees.worst_on_spot)
 
     def _has_margin(self, order: LiveOrder, notional: Decimal) -> bool:
         contract = self._contracts[order.terms.symbol]
@@ -137,7 +138,7 @@ class Account:
         price = order.terms.price or order.terms.stop_price or _ZERO
         if order.meta.symbol.is_futures:
             return _ZERO if order.terms.reduce_only else price * order.meta.contract_size
-        return price * (1 + self._fees.worst) if order.terms.side is Side.BUY else Decimal(1)
+        return price * (1 + self._fees.worst_on_spot) if order.terms.side is Side.BUY else Decimal(1)
 
     def _move_hold(self, order: LiveOrder, qty: Decimal) -> None:
         amount = qty * order.unit_hold
@@ -152,7 +153,7 @@ class Account:
             self._contracts[order.terms.symbol].sells += amount
 
     def settle(self, order: LiveOrder, qty: Decimal, price: Decimal, is_maker: bool) -> Decimal:
-        """Book a fill, before it is taken off the order's remaining quantity; returns the fee."""
+        """Book a fill, before it is taken off the order's remaining quantity; the fee, in `fee_asset`."""
         with localcontext(_EXACT):
             self._move_hold(order, -qty)
             return self._book(order, qty, price, is_maker)
@@ -161,14 +162,34 @@ class Account:
         symbol = order.meta.symbol
         signed = order.sign * qty
         notional = qty * price * order.meta.contract_size
-        fee = self._fees.charge(notional, is_maker)
         if symbol.is_futures:
+            fee = self._fees.charge(notional, is_maker)
             profit = self._contracts[order.terms.symbol].change(signed, price)
             self._free[symbol.settle] += profit - fee
-        else:
-            self._free[symbol.base] += signed
-            self._free[symbol.quote] -= order.sign * notional + fee
+            return fee
+        self._free[symbol.base] += signed
+        self._free[symbol.quote] -= order.sign * notional
+        fee = self._spot_fee(order, qty, notional, is_maker)
+        self._free[self.fee_asset(order)] -= fee
         return fee
+
+    def _spot_fee(self, order: LiveOrder, qty: Decimal, notional: Decimal, is_maker: bool) -> Decimal:
+        if not self._fees.in_received:
+            return self._fees.charge(notional, is_maker)
+        in_base = self._fees.is_in_base(order.meta.symbol, order.terms.side)
+        return self._fees.charge_received(qty if in_base else notional, is_maker)
+
+    def fee_asset(self, order: LiveOrder) -> str:
+        """The asset that fees of this order's fills are charged in."""
+        return self._fees.asset(order.meta.symbol, order.terms.side)
+
+    def transfer(self, asset: str, amount: Decimal) -> bool:
+        """Let an amount come, or go (below zero); false, and nothing moves, if that is more than is free."""
+        with localcontext(_EXACT):
+            if self._free[asset] + amount < 0:
+                return False
+            self._free[asset] += amount
+            return True
 
     def reducible(self, symbol: str, side: Side) -> Decimal:
         """How much an order of this side can take off the position."""

@@ -33,11 +33,17 @@ class Records:
         return str(self._last_order_id)
 
     def fill(
-        self, order: LiveOrder, qty: Decimal, price: Decimal, fee: Decimal, is_maker: bool, at_ns: int
+        self,
+        order: LiveOrder,
+        qty: Decimal,
+        price: Decimal,
+        fee: Decimal,
+        fee_asset: str,
+        is_maker: bool,
+        at_ns: int,
     ) -> Fill:
-        """Record an execution of an order; `fee` is in the currency its market is quoted or settled in."""
+        """Record an execution of an order."""
         self._last_trade_id += 1
-        symbol = order.meta.symbol
         fill = Fill(
             trade_id=str(self._last_trade_id),
             symbol=order.terms.symbol,
@@ -45,7 +51,7 @@ class Records:
             qty=qty,
             price=price,
             fee=fee,
-            fee_asset=symbol.settle if symbol.is_futures else symbol.quote,
+            fee_asset=fee_asset,
             is_maker=is_maker,
             exchange_ns=at_ns,
             client_order_id=order.client_order_id,
@@ -71,6 +77,16 @@ class Records:
     def ended(self, client_order_id: str) -> LiveOrder | None:
         """An order that has ended, not too many others ago."""
         return self._ended.get(client_order_id)
+
+    @property
+    def numbering(self) -> tuple[int, int]:
+        """The numbers of the newest order and of the newest fill."""
+        return self._last_order_id, self._last_trade_id
+
+    def continue_after(self, last_order_id: int, last_trade_id: int) -> None:
+        """Let numbering go on after these."""
+        self._last_order_id = max(self._last_order_id, last_order_id)
+        self._last_trade_id = max(self._last_trade_id, last_trade_id)
 
     def resume(self, order_id: str | None, fills: Sequence[Fill]) -> None:
         """Take over an order's number and fills from before a restart; numbering goes on after them."""

@@ -209,7 +209,7 @@ class WorkingOrders:
         order.remaining -= qty
         order.status = OrderStatus.PARTIALLY_FILLED
         order.updated_ns = at_ns
-        return self.records.fill(order, qty, price, fee, is_maker, at_ns)
+        return self.records.fill(order, qty, price, fee, self._account.fee_asset(order), is_maker, at_ns)
 
     def _after(self, order: LiveOrder, fills: Sequence[Fill], at_ns: int) -> Observation:
         """Show an order with its new fills; one without a remainder has ended."""

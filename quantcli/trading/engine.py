@@ -122,7 +122,9 @@ class Engine:
             if "slot" not in intent.metadata:
                 continue
             if self._desires and intent.order.symbol in self.slots:
-                state = await self.kernel.get_order_state(item.intent_id)
+                state = None
+                with suppress(NotFoundError):  # nothing was placed for it yet
+                    state = await self.kernel.get_order_state(item.intent_id)
                 self.slots[intent.order.symbol].adopt(intent, state, item.filled)
             elif not intent.protective:
                 await self.kernel.cancel_order(item.intent_id, "no longer wished for")

@@ -16,6 +16,7 @@ import msgspec
 
 from quantcli.config import parse_duration
 from quantcli.errors import ConfigError
+from quantcli.model.order import OrderType, TimeInForce
 from quantcli.model.venue import AmendRule, IdForm, Resolution, VenueContract
 from quantcli.venues.classify import ErrorRule
 
@@ -99,6 +100,45 @@ class Stream(_Fact, frozen=True, kw_only=True):
     early_ack: bool = False
 
 
+_TypeName = Literal[
+    "limit", "market", "limit_maker", "immediate_or_cancel", "fill_or_kill", "stop_limit", "stop_market"
+]
+
+
+class Orders(_Fact, frozen=True, kw_only=True):
+    """Which orders can be sent: every other is refused before it reaches the exchange's library.
+
+    `types` and `time_in_force` are the names of `OrderType` and `TimeInForce` in lower case.
+    """
+
+    types: tuple[_TypeName, ...]
+    time_in_force: tuple[Literal["gtc", "ioc", "fok", "gtd"], ...]
+    reduce_only: bool = False
+
+    def has_type(self, kind: OrderType) -> bool:
+        """Whether orders of this type can be sent."""
+        return kind.name.lower() in self.types
+
+    def has_time_in_force(self, kind: TimeInForce) -> bool:
+        """Whether orders that stay for so long can be sent."""
+        return kind.name.lower() in self.time_in_force
+
+
+class ErrorBody(_Fact, frozen=True, kw_only=True):
+    """Where an error's code and text stand in a reply: paths through objects and lists (`data.0.sCode`), of
+    which the first that leads somewhere counts.  An exchange without codes has no `code`.
+
+    `none` are codes that mean: no error; those of `clock` that our timestamp is off the exchange's time.  An
+    error whose text contains one of `disabled` says that this account or market does not trade at all.
+    """
+
+    code: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
+    clock: tuple[str, ...] = ()
+    disabled: tuple[str, ...] = ()
+
+
 class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     markets: tuple[Market, ...]
     ids: IdRule
@@ -107,6 +147,8 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     queries: Queries
     amend: Amending
     stream: Stream
+    orders: Orders
+    error_body: ErrorBody
     errors: tuple[ErrorRule, ...]
     foreign_prefixes: tuple[str, ...] = ()
 
@@ -130,6 +172,8 @@ class Manifest(msgspec.Struct, frozen=True):
     fence: Fence
     resolve: Resolving
     stream: Stream
+    orders: Orders
+    error_body: ErrorBody
     errors: tuple[ErrorRule, ...]
     foreign_prefixes: tuple[str, ...]
     unverified: tuple[str, ...]
@@ -172,6 +216,8 @@ def _manifest(exchange: str, market: Market, entry: _Entry) -> Manifest:
         entry.fence,
         entry.resolve,
         entry.stream,
+        entry.orders,
+        entry.error_body,
         entry.errors,
         entry.foreign_prefixes,
         _unverified(entry),
@@ -188,6 +234,7 @@ def _contract(exchange: str, entry: _Entry) -> VenueContract:
         statement=entry.queries.statement,
         amend=entry.amend.rule,
         native_oco=entry.amend.native_oco,
+        expires="gtd" in entry.orders.time_in_force,
         replica_lag_ns=parse_duration(entry.queries.replica_lag),
         retention_ns=parse_duration(entry.queries.retention),
         fills_ns=parse_duration(entry.queries.fills),
@@ -196,7 +243,7 @@ def _contract(exchange: str, entry: _Entry) -> VenueContract:
 
 
 def _unverified(entry: _Entry) -> tuple[str, ...]:
-    parts = ("ids", "fence", "resolve", "queries", "amend", "stream")
+    parts = ("ids", "fence", "resolve", "queries", "amend", "stream", "orders", "error_body")
     names = [name for name in parts if not getattr(entry, name).verified]
     if not all(rule.verified for rule in entry.errors):
         names.append("errors")

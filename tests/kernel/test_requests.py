@@ -15,7 +15,7 @@ from quantcli.model.message import Amend, Cancel, Place, Refused
 from quantcli.model.order import IntentPhase, OcoMode, OrderStatus, StandardOrderGroup, TimeInForce
 from quantcli.store.api import Identity
 from quantcli.store.memory import MemoryStore
-from tests.kernel.by_hand import SYMBOL, TOTAL, ByHand
+from tests.kernel.by_hand import PROVE, SYMBOL, TOTAL, ByHand
 
 NEW, FILLED, CANCELED = OrderStatus.NEW, OrderStatus.FILLED, OrderStatus.CANCELED
 RULES = {
@@ -171,6 +171,28 @@ def test_an_order_in_doubt_whose_time_has_passed_is_found_out_about_and_not_plac
         bench.wait(0.5)
         bench.answer_all()
     assert (bench.take(Place), bench.phase(intent_id)) == ([], IntentPhase.EXPIRED)
+
+
+def test_where_the_exchange_ends_no_order_by_itself_it_is_cancelled_when_its_time_is_over():
+    """To the moment, and it is then over for good, with what it has got by then."""
+    bench = ByHand(replace(PROVE, expires=False)).synced()
+    ends_ns = bench.now_ns + 10 * NS_PER_S
+    intent_id, client_id = bench.work(time_in_force=TimeInForce.GTD, expire_ns=ends_ns)
+    bench.wait(9.999)
+    assert bench.take(Cancel) == []
+    bench.wait(0.001)
+    (cancel,) = bench.take(Cancel)
+    assert (cancel.client_order_id, cancel.asked_ns) == (client_id, ends_ns)
+    bench.show(client_id, OrderStatus.PARTIALLY_CANCELED, "4", bench.trade(client_id, "4"))
+    bench.wait(60)
+    assert (bench.take(Place), bench.phase(intent_id)) == ([], IntentPhase.EXPIRED)
+
+
+def test_where_the_exchange_ends_orders_itself_nothing_is_cancelled():
+    bench = ByHand().synced()
+    bench.work(time_in_force=TimeInForce.GTD, expire_ns=bench.now_ns + 10 * NS_PER_S)
+    bench.wait(12)
+    assert bench.take(Cancel) == []
 
 
 def test_a_replacement_whose_time_has_passed_is_not_placed():

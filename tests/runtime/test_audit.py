@@ -26,7 +26,7 @@ from quantcli.runtime.replay import Replay
 from quantcli.runtime.sampling import Sampler
 from quantcli.runtime.simulate import Job, simulate
 from quantcli.runtime.view import ReplayView
-from quantcli.runtime.wiring import Desk, build_desk, seeded_identity
+from quantcli.runtime.wiring import SimulatedDesk, build_desk, seeded_identity
 from quantcli.simulation.matching import QueueModel
 from quantcli.store.halt import HaltFlag
 from quantcli.store.memory import MemoryStore
@@ -65,7 +65,7 @@ class Swinger(Strategy):
 class Truth:
     """What the four accounts of a run say."""
 
-    def __init__(self, desk: Desk, intents: Sequence[Any], states: Sequence[Any]) -> None:
+    def __init__(self, desk: SimulatedDesk, intents: Sequence[Any], states: Sequence[Any]) -> None:
         self.intents, self.states = list(intents), list(states)
         self.fills: list[Fill] = list(desk.logbook.fills)
         self.open = desk.exchange.open_orders()
@@ -139,7 +139,7 @@ class Secretive:
         return replace(report, fills=tuple(f for f in report.fills if f.trade_id != self._trade_id))
 
 
-async def run_desk(job: Job, lost: str = "") -> Desk:
+async def run_desk(job: Job, lost: str = "") -> SimulatedDesk:
     recording = job.recording
     clock = VirtualClock(recording.from_ns)
     view = ReplayView(clock.now_ns)
@@ -159,13 +159,13 @@ async def run_desk(job: Job, lost: str = "") -> Desk:
 
 
 @pytest.fixture(scope="module")
-def ran() -> dict[str, Desk]:
+def ran() -> dict[str, SimulatedDesk]:
     """The run that all lies are about, once it was made."""
     return {}
 
 
 @pytest.fixture
-async def told(ran: dict[str, Desk], job: Callable[..., Job]) -> Truth:
+async def told(ran: dict[str, SimulatedDesk], job: Callable[..., Job]) -> Truth:
     """The truth, to be told otherwise."""
     desk = ran["desk"] = ran.get("desk") or await run_desk(job(Maker))
     found = Truth(desk, await desk.kernel.get_all_intents(), await desk.kernel.get_all_orders())

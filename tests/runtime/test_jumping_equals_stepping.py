@@ -16,7 +16,7 @@ from quantcli.recording.reader import Recording
 from quantcli.runtime.paper import merged_events
 from quantcli.runtime.simulate import Job, simulate
 from quantcli.runtime.view import LiveView
-from quantcli.runtime.wiring import Desk, build_desk, seeded_identity
+from quantcli.runtime.wiring import SimulatedDesk, build_desk, seeded_identity
 from quantcli.store.halt import HaltFlag
 from quantcli.store.memory import MemoryStore
 from quantcli.trading.market import Reads
@@ -144,7 +144,7 @@ class Walker:
         self.clock = VirtualClock(job.recording.from_ns)
         self.view = LiveView(self.clock.now_ns)
         self.strategy = job.strategy()
-        self.desk: Desk = build_desk(
+        self.desk: SimulatedDesk = build_desk(
             "binance",
             self.strategy,
             job.markets,

@@ -18,8 +18,9 @@ from quantcli.recording.writer import Writer
 from quantcli.runtime.live import Feed, Live, Pace
 from quantcli.runtime.paper import merged_events
 from quantcli.runtime.simulate import Job, simulate
+from quantcli.runtime.stage import Stage
 from quantcli.runtime.view import LiveView
-from quantcli.runtime.wiring import Desk, build_desk, seeded_identity
+from quantcli.runtime.wiring import SimulatedDesk, build_desk, seeded_identity
 from quantcli.simulation.latency import Latency
 from quantcli.store.halt import HaltFlag
 from quantcli.store.memory import MemoryStore
@@ -87,7 +88,7 @@ class Setting:
         self.clock = VirtualClock(recording.from_ns)
         self.view = LiveView(self.clock.now_ns)
         self.strategy = job.strategy()
-        self.desk: Desk = build_desk(
+        self.desk: SimulatedDesk = build_desk(
             "binance",
             self.strategy,
             job.markets,
@@ -101,7 +102,8 @@ class Setting:
         channels = {(s.symbol, s.channel.value) for s in recording.streams}
         printed = {symbol for symbol in job.markets if (symbol, "trades") in channels}
         barred = {s for s in job.markets if s not in printed and (s, "agg_trades") not in channels}
-        self.live = Live(self.desk.engine, self.desk.exchange, self.clock, self.view, printed, barred)
+        self.stage = Stage(self.desk.engine, self.view, printed, barred)
+        self.live = Live(self.stage, self.desk.exchange, self.clock)
         self.feed = Feed(merged_events(recording.chunks()) if events is None else events)
 
     async def run(self, pace: AtOnce) -> None:
@@ -127,7 +129,7 @@ async def test_live_makes_the_decisions_of_the_replay(
     assert len(run.fills) > 3, "a run without fills proves nothing"
     assert setting.desk.logbook.fills == run.fills
     assert setting.desk.trace.digest == run.trace_hash
-    assert setting.live.events == run.events
+    assert setting.stage.events == run.events
 
 
 async def test_live_makes_the_decisions_of_the_replay_without_any_latency(
@@ -161,7 +163,7 @@ async def test_what_happens_at_one_instant_is_not_torn_apart(
     later = next(t for t in times if t > tie)
     setting = Setting(job(Maker))
     await setting.run(AtOnce(end_ns=later))
-    assert setting.live.events == sum(t <= tie for t in times)
+    assert setting.stage.events == sum(t <= tie for t in times)
     assert tie <= setting.clock.now_ns() < later
     assert setting.feed.head is not None
     assert setting.feed.head.local_ns == later
@@ -206,14 +208,14 @@ async def test_settling_waits_for_cancels_only_and_shows_the_strategy_nothing(
     await setting.run(AtOnce(end_ns=recording.from_ns + 60 * S))
     assert len(kernel.working()) == 2
     await engine.stop(cancel_kept=True)
-    events, stopped_ns = setting.live.events, setting.clock.now_ns()
+    events, stopped_ns = setting.stage.events, setting.clock.now_ns()
 
     assert await setting.live.settle(setting.feed, AtOnce())
 
     (left,) = kernel.working()
     assert "slot" not in (await kernel.get_order_intent(left.intent_id)).metadata
     assert setting.strategy.told[-1] == "stop"
-    assert setting.live.events == events
+    assert setting.stage.events == events
     assert setting.clock.now_ns() - stopped_ns <= 40_000_000, "the way there and back, and no longer"
 
 

@@ -22,7 +22,8 @@ from quantcli.model.order import (
     StandardOrder,
 )
 from quantcli.recording.reader import Recording
-from quantcli.runtime.paper import Outcome, Paper, Session
+from quantcli.runtime.paper import Paper
+from quantcli.runtime.session import Outcome, Session
 from quantcli.runtime.simulate import Job, simulate
 from quantcli.simulation.latency import Latency
 from quantcli.simulation.matching import QueueModel
@@ -113,7 +114,7 @@ class Bot:
                 if left <= 0:
                     paper.stop()
 
-        paper = Paper(job, Session(self.database, self.flag, AS_FAST_AS_IT_CAN, for_s, cancel), on_event)
+        paper = Paper(job, Session(self.database, self.flag, for_s, cancel), AS_FAST_AS_IT_CAN, on_event)
         return await paper.run()
 
     async def rows(self) -> Loaded:
@@ -361,8 +362,8 @@ async def test_halting_holds_from_the_next_order_on(bot: Bot, job: Callable[...,
         if fills == 1:
             HaltFlag(bot.flag).raise_to(KillLevel.HALT_NEW, "enough", 1)
 
-    session = Session(bot.database, bot.flag, AS_FAST_AS_IT_CAN, None, True)
-    await Paper(job(Maker), session, on_event).run()
+    session = Session(bot.database, bot.flag, None, True)
+    await Paper(job(Maker), session, AS_FAST_AS_IT_CAN, on_event).run()
     first = next(n for n, e in enumerate(bot.told) if isinstance(e, OrderEvent) and e.fill)
     after = [e.intent.order.side for e in bot.told[first:] if isinstance(e, OrderEvent) and not e.fill]
     placed = [
@@ -385,8 +386,8 @@ async def test_flattening_undoes_what_the_bot_did_and_nothing_more(bot: Bot, job
         if fills == 1:
             HaltFlag(bot.flag).raise_to(KillLevel.FLATTEN, "out", 1)
 
-    session = Session(bot.database, bot.flag, AS_FAST_AS_IT_CAN, None, True)
-    await Paper(job(Maker), session, on_event).run()
+    session = Session(bot.database, bot.flag, None, True)
+    await Paper(job(Maker), session, AS_FAST_AS_IT_CAN, on_event).run()
     rows = await bot.rows()
     held = sum((f.side.sign * f.qty for f in rows.fills), Decimal(0))
     assert any(f.side is Side.BUY for f in rows.fills)

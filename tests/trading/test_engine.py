@@ -10,10 +10,12 @@ from quantcli.bus import Bus
 from quantcli.clock import NS_PER_S, VirtualClock
 from quantcli.errors import StrategyError
 from quantcli.kernel.api import ExchangeKernel
+from quantcli.kernel.policy import Policy
 from quantcli.model.event import OrderEvent
 from quantcli.model.instrument import Side
-from quantcli.model.message import Cancel, Lookup, Observation, Place, Request
+from quantcli.model.message import Cancel, Lookup, Observation, Place, Request, Statement
 from quantcli.model.order import Fill, OrderStatus
+from quantcli.model.venue import Resolution, VenueContract
 from quantcli.store.api import Identity
 from quantcli.store.halt import HaltFlag, KillLevel
 from quantcli.store.memory import MemoryStore
@@ -51,6 +53,7 @@ class Desk:
         self.gateway = Sent()
         self.store = MemoryStore(Identity(7, 99, b"secret", 1))
         self.halt = HaltFlag(None)
+        self.policy = Policy()
         self.trades = 0
 
     async def run(self, strategy: Strategy, *symbols: str) -> "Desk":
@@ -71,7 +74,9 @@ class Desk:
             self.halt,
             self.clock,
         )
-        self.kernel = ExchangeKernel("x", self.store, self.gateway, gate, books, markets, self.clock)
+        self.kernel = ExchangeKernel(
+            "x", self.store, self.gateway, gate, books, markets, self.clock, self.policy
+        )
         self.bus = Bus()
         self.engine = Engine(self.kernel, strategy, markets, books, self.view, self.clock, self.bus)
         await self.kernel.start()
@@ -322,6 +327,18 @@ async def test_what_is_no_longer_wished_after_a_restart_is_cancelled_at_once(des
     client_id = await desk.rest(keep.bid("bid", 1.0, 99.0))
     await desk.run(Wisher())
     assert [c.client_order_id for c in desk.gateway.take(Cancel)] == [client_id]
+
+
+async def test_a_wish_that_waited_for_the_first_look_at_the_account_goes_on_after_a_restart(desk):
+    """Killed between the wish and its first placement: there is no order of it yet."""
+    desk.policy = Policy(venue=VenueContract("x", Resolution.PROVE, probe=True, statement=True))
+    bid = keep.bid("bid", 1.0, 99.0)
+    await desk.run(Wisher())
+    await desk.wish(bid)
+    assert desk.gateway.take(Place) == []
+    await desk.run(Wisher(bid))
+    await desk.engine.take([Statement(BTC, desk.clock.now_ns(), 0, desk.clock.now_ns(), (), (), D(0))])
+    assert [place.order.price for place in desk.gateway.take(Place)] == [99]
 
 
 # Brackets.

@@ -81,6 +81,11 @@ def test_each_exchange_is_resolved_its_own_way(exchange, market, resolution, for
     assert (contract.resolution, contract.id_form) == (resolution, form)
 
 
+def test_an_exchange_without_orders_good_till_a_date_ends_none_by_itself():
+    assert load("binance").contract.expires is False
+    assert load("coinbase").contract.expires is True
+
+
 def test_durations_become_nanoseconds():
     contract = load("okx").contract
     assert contract.fence_ns == 5 * S

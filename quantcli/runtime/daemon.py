@@ -1,0 +1,274 @@
+"""Trading on a live feed: on a real exchange, or on an imagined one that sees the same market (paper).
+
+Both are one program; they differ in where orders go and whose money the account holds.  In order: the state
+database, the way to the exchange, what it lets us do, the markets, the kernel, then the strategy.  A
+restart is no other path.  Stopping withdraws what slots keep, waits for the exchange's word, and says what
+is left.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import AsyncExitStack, suppress
+from decimal import Decimal
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from quantcli.clock import SteadyClock
+from quantcli.config import LimitsConfig
+from quantcli.errors import ConfigError, NotFoundError, SafetyError, UsageError
+from quantcli.kernel.policy import Policy
+from quantcli.kernel.steps import Halted
+from quantcli.model.event import Event
+from quantcli.model.instrument import Symbol, SymbolMetadata
+from quantcli.model.market import Channel
+from quantcli.runtime.connection import live_venue
+from quantcli.runtime.paper import forget_unconfirmed, same_cash, seat_again
+from quantcli.runtime.realtime import Ending, RealTime
+from quantcli.runtime.session import (
+    SETTLE_S,
+    Outcome,
+    Session,
+    listen,
+    opened,
+    outcome,
+    run_strategy,
+    same_account,
+    same_markets,
+)
+from quantcli.runtime.stage import Stage
+from quantcli.runtime.view import LiveView
+from quantcli.runtime.wiring import Assumptions, Desk, imagine, join, open_books, pays_in
+from quantcli.runtime.world import PAPER, World, same_world
+from quantcli.simulation.exchange import SimulatedExchange
+from quantcli.store.api import Loaded
+from quantcli.store.halt import HaltFlag
+from quantcli.store.sqlite import SQLiteStore
+from quantcli.trading.strategy import Strategy
+from quantcli.venues.feed import LiveFeed, open_feed
+from quantcli.venues.inbox import Inbox, Notice
+from quantcli.venues.live import Credentials, LiveVenue, Permissions
+
+_BALANCES_META = "live.balances"
+_CHANNELS = (Channel.TRADES, Channel.QUOTES, Channel.BOOK)
+
+
+class LiveJob(msgspec.Struct, frozen=True):
+    """What is to be traded live.  `symbols` are those asked for; without any, the strategy's own.
+
+    With `credentials` on the real exchange, else on paper as `assume` says of an account in a currency.
+    `endpoint` stands in for the exchange's own address.
+    """
+
+    exchange: str
+    endpoint: str | None
+    symbols: tuple[str, ...]
+    strategy: type[Strategy]
+    label: str
+    source: Path
+    params: Mapping[str, str]
+    limits: LimitsConfig
+    credentials: Credentials | None
+    assume: Callable[[str, bool], Assumptions]
+
+    @property
+    def world(self) -> World:
+        """Where orders and money are."""
+        return PAPER if self.credentials is None else World(self.exchange, self.endpoint)
+
+
+class Listener(Protocol):
+    """Who watches a run."""
+
+    def tell(self, event: Event) -> None:
+        """Something happened to an order or to money."""
+        ...
+
+    def note(self, notice: Notice) -> None:
+        """Something happened to the connections."""
+        ...
+
+    def begun(self, markets: Collection[str], permissions: Permissions | None) -> None:
+        """Everything is open; the strategy is about to start."""
+        ...
+
+
+class Daemon:
+    """One live run."""
+
+    def __init__(self, job: LiveJob, session: Session, listener: Listener) -> None:
+        self._job = job
+        self._session = session
+        self._listener = listener
+        self._clock = SteadyClock()
+        self._inbox = Inbox()
+        self._ending = Ending(None, self._inbox)
+
+    @property
+    def strategy(self) -> type[Strategy]:
+        """What is run."""
+        return self._job.strategy
+
+    def stop(self) -> None:
+        """End the run soon: cancel what the strategy keeps, wait for the exchange, leave."""
+        self._ending.stop()
+
+    async def run(self) -> Outcome:
+        """Trade until the time is over or `stop` is called.
+
+        Raises `SafetyError` where going on would risk money or lose sight of something, `ConfigError`,
+        `ExchangeError` where the exchange cannot be reached, `StoreError`.
+        """
+        job = self._job
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(opened(self._session.database))
+            await same_world(store, job.world)
+            rows = await store.everything()
+            symbols = _symbols(job)
+            same_markets(rows, symbols)
+            if job.credentials is None:
+                return await self._on_paper(stack, store, rows, symbols)
+            return await self._on_exchange(stack, store, rows, symbols, job.credentials)
+
+    # The two worlds.
+
+    async def _on_exchange(
+        self,
+        stack: AsyncExitStack,
+        store: SQLiteStore,
+        rows: Loaded,
+        symbols: Collection[str],
+        credentials: Credentials,
+    ) -> Outcome:
+        job = self._job
+        venue = live_venue(job.world, credentials, self._clock, self._inbox)
+        stack.push_async_callback(venue.close)
+        await venue.open(symbols)
+        permissions = await venue.permissions()
+        _refuse_if_unsafe(permissions)
+        markets = _markets(symbols, venue.instruments)
+        currency = _currency(markets)
+        begun_with = await same_account(store, _BALANCES_META, await _holdings(venue, markets, currency))
+        view, halt = LiveView(self._clock.now_ns), HaltFlag(self._session.halt_flag)
+        books = open_books(job.exchange, currency, begun_with, markets, self._clock, view, rows.fills)
+        desk = join(
+            _strategy(job),
+            markets,
+            books,
+            venue,
+            job.limits,
+            store,
+            halt,
+            self._clock,
+            view,
+            Policy(venue=venue.contract),
+        )
+        feed = open_feed(job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint)
+        return await self._trade(desk, view, halt, feed, permissions)
+
+    async def _on_paper(
+        self, stack: AsyncExitStack, store: SQLiteStore, rows: Loaded, symbols: Collection[str]
+    ) -> Outcome:
+        job = self._job
+        feed = open_feed(job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint)
+        await feed.open()
+        markets = _markets(symbols, feed.instruments())
+        some = next(iter(markets.values()))
+        assumed = await same_cash(store, job.assume(_currency(markets), some.symbol.is_futures))
+        view, halt = LiveView(self._clock.now_ns), HaltFlag(self._session.halt_flag)
+        cash = {assumed.currency: assumed.cash}
+        books = open_books(job.exchange, assumed.currency, cash, markets, self._clock, view, rows.fills)
+        exchange = imagine(books, markets, assumed, self._clock)
+        desk = join(_strategy(job), markets, books, exchange, job.limits, store, halt, self._clock, view)
+        seat_again(rows, exchange)
+        return await self._trade(
+            desk, view, halt, feed, None, exchange, lambda: forget_unconfirmed(rows, desk.kernel)
+        )
+
+    async def _trade(
+        self,
+        desk: Desk,
+        view: LiveView,
+        halt: HaltFlag,
+        feed: LiveFeed,
+        permissions: Permissions | None,
+        exchange: SimulatedExchange | None = None,
+        prepare: Callable[[], Awaitable[None]] | None = None,
+    ) -> Outcome:
+        session, markets = self._session, desk.engine.markets
+        listen(desk, self._listener.tell)
+        stage = Stage(desk.engine, view, set(markets), ())
+        time = RealTime(stage, self._inbox, self._clock, self._listener.note, exchange)
+        await desk.kernel.start(markets, Halted(halt.level))
+        feeding = asyncio.create_task(feed.run())
+        feeding.add_done_callback(lambda _: self._ending.stop())
+        try:
+            if prepare is not None:
+                await prepare()
+            self._listener.begun(markets, permissions)
+            self._ending.limit(session.for_s)
+            failure = await run_strategy(desk, lambda: time.run(self._ending), session.cancel_on_stop)
+            await time.settle(Ending(SETTLE_S, self._inbox))
+        finally:
+            await desk.kernel.stop()
+            feeding.cancel()
+            with suppress(asyncio.CancelledError):
+                await feeding
+        return outcome(desk, stage.events, failure)
+
+
+# What may be traded, and with what.
+
+
+def _symbols(job: LiveJob) -> list[str]:
+    names = [Symbol.parse(text).name for text in (job.symbols or job.strategy.symbols)]
+    if not names:
+        raise UsageError(
+            "no market is named", why="neither --symbol nor the strategy names one", todo="--symbol BTC/USDT"
+        )
+    return list(dict.fromkeys(names))
+
+
+def _strategy(job: LiveJob) -> Strategy:
+    strategy = job.strategy()
+    strategy.apply_params(job.params)
+    return strategy
+
+
+def _markets(symbols: Collection[str], known: Mapping[str, SymbolMetadata]) -> dict[str, SymbolMetadata]:
+    for name in symbols:
+        if name not in known:
+            raise NotFoundError(f"the exchange has no market {name}", todo="name another with --symbol")
+    return {name: known[name] for name in symbols}
+
+
+def _currency(markets: Mapping[str, SymbolMetadata]) -> str:
+    currencies = {pays_in(rules) for rules in markets.values()}
+    if len(currencies) > 1:
+        raise UsageError(
+            f"{', '.join(markets)} pay in {' and '.join(sorted(currencies))}",
+            why="an account is counted in one currency",
+            todo="choose markets of one currency with --symbol",
+        )
+    return currencies.pop()
+
+
+async def _holdings(
+    venue: LiveVenue, markets: Mapping[str, SymbolMetadata], currency: str
+) -> dict[str, Decimal]:
+    """What the account holds of the currencies that are traded."""
+    balances = await venue.balances()
+    assets = [currency, *(rules.symbol.base for rules in markets.values() if not rules.symbol.is_futures)]
+    return {asset: balances[asset].total if asset in balances else Decimal(0) for asset in assets}
+
+
+def _refuse_if_unsafe(permissions: Permissions) -> None:
+    if permissions.can_withdraw:
+        raise SafetyError(
+            "this key may withdraw money",
+            why="a bot needs to trade, never to withdraw: whoever steals the key could empty the account",
+            todo="make a key without withdrawals on the exchange, and use that one",
+        )
+    if not permissions.can_trade:
+        raise ConfigError("this key may not trade", todo="allow it spot trading on the exchange")

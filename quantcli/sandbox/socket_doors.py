@@ -1,0 +1,178 @@
+"""The websocket doors: market streams, and the websocket API with its account events.
+
+A door accepts a connection (or a fault does something else with it), joins its session to the socket, and
+lets requests meet their faults.  What the messages mean is the business of the sessions.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from quantcli.clock import NS_PER_MS
+from quantcli.sandbox import transport as wire
+from quantcli.sandbox.chaos import PASSES, Verdict, altered
+from quantcli.sandbox.false_answers import false_answer, false_ws_answer
+from quantcli.sandbox.fault_rules import Rule
+from quantcli.sandbox.sockets import Socket, Timing
+from quantcli.sandbox.streams import MarketSession
+from quantcli.sandbox.user_stream import UserStream
+from quantcli.sandbox.venue import Venue
+from quantcli.sandbox.ws_api import ApiSession
+
+API_PATH = "/ws-api/v3"
+# Methods of the websocket API that no endpoint has: they are about the connection.
+CONNECTION_METHODS = (
+    "session.logon",
+    "session.status",
+    "session.logout",
+    "session.subscriptions",
+    "userDataStream.subscribe",
+    "userDataStream.subscribe.signature",
+    "userDataStream.unsubscribe",
+)
+Push = Callable[[str, str], None]
+_LONGEST_MESSAGE_BYTES = 4 << 20
+
+
+class SocketDoors:
+    """Accepts websockets at the exchange's paths."""
+
+    def __init__(self, venue: Venue, timing: type[Timing] = Timing) -> None:
+        self._venue = venue
+        self._timing = timing
+
+    async def accept(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Serve one websocket until it ends."""
+        path, _, query = request.raw_path.partition("?")
+        self._venue.calls[f"connect {path}"] += 1
+        verdict = self._venue.chaos.connection(path)
+        await self._venue.precede(verdict)
+        rule = verdict.ending
+        if rule is not None and rule.fault == "reset":
+            wire.reset(request.transport)
+            return web.Response()
+        if rule is not None and rule.fault not in ("half_open", "disconnect"):
+            refusal = false_answer(rule, verdict.remaining_s)
+            return web.Response(status=refusal.status, body=refusal.body, headers=refusal.headers)
+        return await self._serve(request, path, query, rule)
+
+    async def _serve(
+        self, request: web.BaseRequest, path: str, query: str, rule: Rule | None
+    ) -> web.StreamResponse:
+        response = web.WebSocketResponse(
+            timeout=self._timing.says_goodbye_s,
+            autoping=False,
+            autoclose=False,
+            compress=False,
+            max_msg_size=_LONGEST_MESSAGE_BYTES,
+        )
+        await response.prepare(request)
+        purpose = "user" if path.startswith(API_PATH) else "market"
+        socket = Socket(purpose, response, request.transport, self._venue.chaos, self._timing)
+        session = self._api(socket, query) if purpose == "user" else self._market(socket, path, query)
+        if rule is not None:
+            socket.meet(rule)
+        self._venue.sockets.add(socket)
+        try:
+            await socket.run(session.receive)
+        finally:
+            self._venue.sockets.discard(socket)
+            session.close()
+        return response
+
+    def _market(self, socket: Socket, path: str, query: str) -> MarketSession:
+        return MarketSession(
+            self._venue.public, path, query, socket.push, partial(self._open_account, socket)
+        )
+
+    def _open_account(self, socket: Socket, listen_key: str, send: Push) -> Callable[[], None] | None:
+        """The account's events in the old way, on a market socket; what ends them."""
+        if not self._venue.dispatcher.listen_keys.is_valid(listen_key):
+            return None
+        socket.purpose = "user"
+        return UserStream(self._venue.exchange, send).close
+
+    def _api(self, socket: Socket, query: str) -> "_ApiDoor":
+        return _ApiDoor(self._venue, socket, query)
+
+
+class _ApiDoor:
+    """One connection to the websocket API: its requests meet their faults on the way in and out."""
+
+    def __init__(self, venue: Venue, socket: Socket, query: str) -> None:
+        self._venue = venue
+        self._socket = socket
+        self._session = ApiSession(venue.dispatcher, venue.exchange, venue.clock, socket.push, query)
+        venue.api_sessions.add(self._session)
+
+    def close(self) -> None:
+        """The connection has ended."""
+        self._venue.api_sessions.discard(self._session)
+        self._session.close()
+
+    def receive(self, text: str) -> None:
+        """Carry out one request."""
+        name, params = self._session.endpoint_of(text)
+        self._venue.calls[f"ws {name}"] += 1
+        verdict = self._venue.chaos.call(f"ws {name}", params)
+        if verdict is PASSES:
+            self._reply(self._apply(text))
+        else:
+            self._venue.spawn(self._troubled(text, verdict))
+
+    def _reply(self, text: str | None) -> None:
+        if text is not None:
+            self._socket.send(text)
+
+    def _apply(self, text: str, lag_s: float = 0.0) -> str | None:
+        if not lag_s:
+            reply = self._session.receive(text)
+        else:
+            with self._venue.looking_back(lag_s):
+                reply = self._session.receive(text)
+        self._venue.settle()
+        return reply
+
+    async def _troubled(self, text: str, verdict: Verdict) -> None:
+        rule = verdict.ending
+        await self._venue.precede(verdict)
+        reply: str | None = None
+        if rule is None or rule.applied:
+            reply = self._apply(text, verdict.lag_s)
+        if reply is not None:
+            reply = altered(reply, verdict.changes)
+        if verdict.after_s:
+            await asyncio.sleep(verdict.after_s)
+        if rule is None:
+            self._reply(reply)
+        else:
+            self._end(text, reply or "", rule, verdict.remaining_s)
+
+    def _end(self, text: str, reply: str, rule: Rule, remaining_s: float) -> None:
+        match rule.fault:
+            case "lost_request" | "lost_answer":
+                if not rule.hold:
+                    self._socket.reset()
+            case "reset" | "half_open":
+                self._socket.meet(rule)
+            case "truncate":
+                self._socket.send(reply[: rule.bytes])
+            case "wrong_id":
+                self._socket.send(altered(reply, {"id": "0"}))
+            case "trickle":
+                self._socket.send(reply)
+            case _:
+                now_ms = self._venue.clock.now_ns() // NS_PER_MS
+                self._socket.send(false_ws_answer(rule, remaining_s, _id_of(text), now_ms))
+
+
+def _id_of(text: str) -> Any:
+    try:
+        request = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return None
+    return request.get("id") if isinstance(request, dict) else None
