@@ -33,6 +33,7 @@ from quantcli.kernel.actions import (
 )
 from quantcli.kernel.policy import Policy
 from quantcli.kernel.reconcile import decide
+from quantcli.model.instrument import canonical
 from quantcli.model.order import ReconciliationStatus
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def command(
 
     A running bot does so all the time, and its memory is shown; one that trades live and does not run is
     compared with its exchange now (with its key in the environment), without changing anything but by
-    --apply, which never places an order.
+    --apply, which never places an order.  What happened to its orders meanwhile differs from its memory, too.
     """
     asked = [mode for mode, is_meant in zip(Mode, (check, plan, apply), strict=True) if is_meant]
     if len(asked) > 1:
@@ -98,7 +99,7 @@ def command(
     state = remembered(name)
     live = live_world(state.bot)
     if live is not None and state.stale and (key := key_of(live.exchange)) is not None:
-        items, headline = _on_exchange(state, live, key, mode)
+        state, items, headline = _on_exchange(state, live, key, mode)
     elif mode is Mode.APPLY:
         raise _cannot_apply(state, live)
     else:
@@ -110,13 +111,15 @@ def command(
 
 
 def _on_exchange(
-    state: Remembered, world: "World", key: "Credentials", mode: Mode
-) -> tuple[list[PlanItem], str]:
+    before: Remembered, world: "World", key: "Credentials", mode: Mode
+) -> tuple[Remembered, list[PlanItem], str]:
+    """What is remembered when the exchange was asked, how that differs from wishes and from what was
+    remembered `before`, and a line about it."""
     from quantcli.runtime.inspection import inspect
 
-    database = find_project().database(state.bot)
+    database = find_project().database(before.bot)
     found = asyncio.run(inspect(database, world, key, applies=mode is Mode.APPLY))
-    now = Remembered(state.bot, found.rows, False, WallClock().now_ns())
+    now = Remembered(before.bot, found.rows, False, WallClock().now_ns())
     owners = {
         attempt.client_order_id: wanted.intent.intent_id
         for wanted in now.wanted
@@ -130,9 +133,29 @@ def _on_exchange(
         for sent in found.sent
     ]
     told = {item.intent_id for item in items}
+    items += [item for item in _news(before, now) if item.intent_id not in told]
+    told = {item.intent_id for item in items}
     items += [item for item in plan_items(now) if item.intent_id not in told]
     items += [PlanItem("look", "", "", finding) for finding in found.findings]
-    return items, f"{state.bot} is not running; compared with {world} now"
+    if not found.is_settled:
+        items.append(PlanItem("wait", "", "", "the exchange has not answered everything; ask again"))
+    return now, items, f"{before.bot} is not running; compared with {world} now"
+
+
+def _news(before: Remembered, now: Remembered) -> list[PlanItem]:
+    """What has become of wishes that were open when the bot stopped."""
+    known = {wanted.intent.intent_id: wanted for wanted in before.wanted}
+    news = []
+    for wanted in now.wanted:
+        intent = wanted.intent
+        then = known.get(intent.intent_id)
+        if then is None or (then.intent.phase, then.filled) == (intent.phase, wanted.filled):
+            continue
+        ended = intent.phase.is_terminal
+        why = f"{canonical(wanted.filled)} of {canonical(intent.order.quantity)} filled on the exchange"
+        why = f"{intent.phase.value}, {why}" if ended else why
+        news.append(PlanItem("settle" if ended else "confirm", intent.order.symbol, intent.intent_id, why))
+    return news
 
 
 def _cannot_apply(state: Remembered, world: "World | None") -> SafetyError:

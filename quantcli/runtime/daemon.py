@@ -46,11 +46,13 @@ from quantcli.store.api import Loaded
 from quantcli.store.halt import HaltFlag
 from quantcli.store.sqlite import SQLiteStore
 from quantcli.trading.strategy import Strategy
-from quantcli.venues.feed import LiveFeed, open_feed
+from quantcli.venues.feed import LiveFeed, Patience, open_feed
 from quantcli.venues.inbox import Inbox, Notice
 from quantcli.venues.live import Credentials, LiveVenue, Permissions
 
 _BALANCES_META = "live.balances"
+# Orders rest on what is seen: a connection that died without a word is to be found out in seconds.
+_PATIENCE = Patience(ping=3.0, dead=9.0)
 _CHANNELS = (Channel.TRADES, Channel.QUOTES, Channel.BOOK)
 
 
@@ -164,14 +166,18 @@ class Daemon:
             view,
             Policy(venue=venue.contract),
         )
-        feed = open_feed(job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint)
+        feed = open_feed(
+            job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint, _PATIENCE
+        )
         return await self._trade(desk, view, halt, feed, permissions)
 
     async def _on_paper(
         self, stack: AsyncExitStack, store: SQLiteStore, rows: Loaded, symbols: Collection[str]
     ) -> Outcome:
         job = self._job
-        feed = open_feed(job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint)
+        feed = open_feed(
+            job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint, _PATIENCE
+        )
         await feed.open()
         markets = _markets(symbols, feed.instruments())
         some = next(iter(markets.values()))
@@ -185,6 +191,10 @@ class Daemon:
         return await self._trade(
             desk, view, halt, feed, None, exchange, lambda: forget_unconfirmed(rows, desk.kernel)
         )
+
+    def _feed(self, symbols: Collection[str]) -> LiveFeed:
+        job, put = self._job, self._inbox.put
+        return open_feed(job.exchange, symbols, _CHANNELS, self._clock, put, job.endpoint, _PATIENCE)
 
     async def _trade(
         self,

@@ -21,7 +21,17 @@ from quantcli.kernel.policy import Policy
 from quantcli.kernel.steps import Halted
 from quantcli.model.account import AccountState, Position
 from quantcli.model.market import MarketEvent
-from quantcli.model.message import Amend, Cancel, Place, PlaceList, Report, Request
+from quantcli.model.message import (
+    Amend,
+    Cancel,
+    Correction,
+    Lookup,
+    Place,
+    PlaceList,
+    Report,
+    Request,
+    Statement,
+)
 from quantcli.model.order import StandardOrder
 from quantcli.ports import Approved, Gateway
 from quantcli.runtime.connection import live_venue
@@ -32,7 +42,6 @@ from quantcli.store.api import Loaded
 from quantcli.venues.inbox import Inbox, Notice
 from quantcli.venues.live import Credentials
 
-_SLICE_S = 1.0
 # How long the kernel may look: a placement without an answer is cleared up within its fence, and then some.
 _LOOK_S = 45.0
 
@@ -46,8 +55,8 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """What came of looking: requests, what the database says now, what an operator should see, and whether
-    everything that was asked was answered."""
+    """What came of looking: requests, all that the database says now, what an operator should see, and
+    whether everything that was asked was answered."""
 
     sent: tuple[Sent, ...]
     rows: Loaded
@@ -56,17 +65,31 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class _Looking:
-    """The way to the exchange, for questions, and for cancels if they are meant."""
+    """The way to the exchange, for questions, and for cancels if they are meant.
 
-    def __init__(self, venue: Gateway, applies: bool) -> None:
+    `unanswered` are markets and client order ids that the exchange was asked about, or is still to be, and
+    has said nothing of.
+    """
+
+    def __init__(self, venue: Gateway, applies: bool, to_survey: Iterable[str]) -> None:
         self.sent: list[Sent] = []
         self.withheld: set[str] = set()
+        self.unanswered = set(to_survey)
         self._venue = venue
         self._applies = applies
+
+    def heard(self, report: Report) -> None:
+        """Something was said."""
+        self.unanswered.discard(
+            report.symbol if isinstance(report, Statement | Correction) else report.client_order_id
+        )
 
     def send(self, request: Request) -> None:
         """Let a question through; note everything else."""
         match request:
+            case Lookup():
+                self.unanswered.add(request.client_order_id)
+                self._venue.send(request)
             case Place() | Amend():
                 action = "place" if isinstance(request, Place) else "amend"
                 self._note(action, request.order.symbol, request.client_order_id)
@@ -114,14 +137,17 @@ class _Nobody:
 class _Audience:
     """The kernel alone, where `RealTime` expects a stage."""
 
-    def __init__(self, kernel: ExchangeKernel) -> None:
+    def __init__(self, kernel: ExchangeKernel, gateway: _Looking) -> None:
         self.kernel = kernel
         self.next_due = kernel.next_due
         self.due = kernel.run_due
+        self._gateway = gateway
 
     @property
     def is_settled(self) -> bool:
-        return not self.kernel.get_reconciliation_metrics().pending_reconciliations
+        """Whether the exchange has answered, and nothing but what was withheld is left to do."""
+        pending = self.kernel.get_reconciliation_metrics().pending_reconciliations
+        return not self._gateway.unanswered and pending <= len(self._gateway.withheld)
 
     def close(self) -> None:
         pass
@@ -129,6 +155,7 @@ class _Audience:
     async def hear(self, reports: Iterable[Report]) -> None:
         for report in reports:
             await self.kernel.observe(report)
+            self._gateway.heard(report)
 
     async def see(self, event: MarketEvent) -> None:
         pass
@@ -155,7 +182,8 @@ async def inspect(
         venue = live_venue(world, credentials, clock, inbox)
         stack.push_async_callback(venue.close)
         await venue.open(symbols)
-        gateway, nobody = _Looking(venue, applies), _Nobody()
+        gateway = _Looking(venue, applies, symbols if venue.contract.statement else ())
+        nobody = _Nobody()
         kernel = ExchangeKernel(
             world.exchange,
             store,
@@ -166,29 +194,16 @@ async def inspect(
             clock,
             Policy(venue=venue.contract),
         )
-        audience, notices = _Audience(kernel), list[Notice]()
+        audience, notices = _Audience(kernel, gateway), list[Notice]()
         time = RealTime(audience, inbox, clock, notices.append)
         await kernel.start(symbols, Halted.NEW if applies else Halted.NOT)
         try:
             await kernel.force_reconciliation()
-            is_settled = await _look(time, kernel, gateway, Ending(look_s, inbox), inbox)
+            is_settled = await time.settle(Ending(look_s, inbox))
             findings = (await kernel.health_check()).findings
         finally:
             await kernel.stop()
-        return Found(tuple(gateway.sent), await store.load(), findings, is_settled)
-
-
-async def _look(
-    time: RealTime, kernel: ExchangeKernel, gateway: _Looking, ending: Ending, inbox: Inbox
-) -> bool:
-    """Look until nothing is open, or nothing but what was noted instead of being sent."""
-    while not await time.settle(Ending(_SLICE_S, inbox)):
-        pending = kernel.get_reconciliation_metrics().pending_reconciliations
-        if ending.left_s == 0:
-            return False
-        if len(gateway.withheld) >= pending:
-            return True
-    return True
+        return Found(tuple(gateway.sent), await store.everything(), findings, is_settled)
 
 
 def _copy(database: Path, path: Path) -> None:

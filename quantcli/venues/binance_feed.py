@@ -22,6 +22,7 @@ from quantcli.venues.binance_public import BinancePublic
 from quantcli.venues.feed import Arrivals, Patience, Put, Tally
 from quantcli.venues.inbox import Notice
 from quantcli.venues.market_socket import LOST, MOST_STREAMS, MarketSocket
+from quantcli.venues.sight import Sight
 from quantcli.venues.urls import Urls
 
 _MARKETS: dict[str, Market] = {"spot": "spot", "usdm": "usdm", "coinm": "coinm"}
@@ -233,11 +234,13 @@ class _Line:
         self.socket = MarketSocket(url, self, patience, jitter)
         self._hearing = hearing
         self._put = put
+        self._sight = Sight(put, patience.blind)
         self._confirmed: set[str] = set()
         self._is_down = False
 
     def subscribed(self, streams: Iterable[str]) -> None:
         """Streams are on their way."""
+        self._sight.back()
         if self._is_down:
             self._is_down = False
             self._hearing.tally.reconnects += 1
@@ -248,6 +251,7 @@ class _Line:
     def lost(self, reason: str) -> None:
         """The connection is gone."""
         self._put(Notice("reconnect", f"{self.socket.url}: {reason}"))
+        self._sight.lost(reason)
         self._is_down = self._is_down or bool(self._confirmed)
         for stream in self._confirmed:
             self._hearing.interrupted(stream, reason)

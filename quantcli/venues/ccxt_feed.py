@@ -23,6 +23,7 @@ from quantcli.venues.ccxt_watches import Source, Watch, quotes_source, watches
 from quantcli.venues.feed import Arrivals, Patience, Put, Tally
 from quantcli.venues.inbox import Gap, Item, Notice
 from quantcli.venues.pulse import Doubt, Pulse
+from quantcli.venues.sight import Sight
 from quantcli.venues.unified_connector import rules_of
 from quantcli.venues.urls import check_endpoint
 
@@ -70,6 +71,7 @@ class CcxtFeed:
         self._clock = clock
         self._taker = put
         self._patience = patience
+        self._sight = Sight(put, patience.blind)
         self._arrivals = arrivals or Arrivals()
         self._ccxt: Any = None
         self._source = Source.BOOK  # of quotes
@@ -190,6 +192,7 @@ class CcxtFeed:
 
     def connected(self, url: str) -> None:
         """A connection is open; those of its streams that had been lost go on after a gap."""
+        self._sight.back()
         back = [stream for stream in self._streams.values() if stream.interrupted and stream.url == url]
         for stream in back:
             reason, stream.interrupted = stream.interrupted, ""
@@ -199,6 +202,7 @@ class CcxtFeed:
     def lost(self, url: str, reason: str) -> None:
         """A connection is gone."""
         self._put(Notice("reconnect", f"{url}: {reason}"))
+        self._sight.lost(reason)
         for (symbol, channel), stream in self._streams.items():
             if stream.url == url:
                 stream.interrupted = reason

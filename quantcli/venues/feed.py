@@ -28,6 +28,7 @@ class Patience(msgspec.Struct, frozen=True):
 
     ping      between two signs of life that we ask a socket for
     dead      without any sign of it before a socket is given up
+    blind     without a connection before the market counts as out of sight
     stale     a stream must be silent at least so long before it is doubted (see `venues.pulse`)
     life      a connection is replaced after so long: Binance cuts it after 24 h
     overlap   both the old and the new connection are listened to for so long
@@ -37,6 +38,7 @@ class Patience(msgspec.Struct, frozen=True):
 
     ping: float = 20.0
     dead: float = 60.0
+    blind: float = 5.0
     stale: float = 60.0
     life: float = 23 * 3600.0
     overlap: float = 2.0

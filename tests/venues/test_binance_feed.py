@@ -13,7 +13,7 @@ from quantcli.codecs.depth import DepthSync
 from quantcli.errors import ExchangeError, NotFoundError, RecordingError, UsageError
 from quantcli.model.market import BookUpdate, Channel, MarketEvent, Ticker, Trade
 from quantcli.venues.feed import USUAL_CHANNELS, LiveFeed, Patience, open_feed
-from quantcli.venues.inbox import Gap, Item, Notice
+from quantcli.venues.inbox import Blind, Gap, Item, Notice
 from tests.venues.binance_server import BinanceServer, shipped_events, wire
 
 NEXO = "NEXO/USDT"
@@ -197,6 +197,26 @@ async def test_a_refusal_to_connect_is_told_and_tried_again(rows: list[MarketEve
             await until(lambda: heard.events(BookUpdate))
     assert heard.gaps == []
     assert feed.tally.reconnects == 0
+
+
+async def test_a_market_out_of_sight_is_told_once_and_a_short_absence_is_not(rows: list[MarketEvent]) -> None:
+    heard = Heard()
+    patience = Patience(backoff=0.01, backoff_most=0.05, blind=0.4)
+    async with BinanceServer(rows) as server:
+        await server.pump(1)
+        async with running(feed_of(server, heard, patience)):
+            await until(lambda: heard.events(BookUpdate))
+            await server.cut()
+            await server.until_heard(connections=2)
+            await asyncio.sleep(0.5)
+            assert not [item for item in heard if isinstance(item, Blind)]
+            server.refuses = True
+            await server.cut()
+            await until(lambda: [item for item in heard if isinstance(item, Blind)])
+            server.refuses = False
+            await server.until_heard(connections=3)
+            await asyncio.sleep(0.5)
+    assert len([item for item in heard if isinstance(item, Blind)]) == 1
 
 
 async def test_a_connection_that_is_half_open_is_given_up(rows: list[MarketEvent]) -> None:
