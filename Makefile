@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 STRATEGY := strategies/touch_maker.py
 
-.PHONY: demo test check campaign bench-simulate bench-kernel clean
+.PHONY: demo test check campaign campaign-kill scenarios bench-simulate bench-kernel clean
 
 # Replay the recording, trade on it on paper (100 minutes of market in 10 seconds, leaving the orders as they
 # stand), then look at what the kernel remembers.
@@ -41,6 +41,14 @@ bench-kernel: $(READY)
 # The kernel against everything that can go wrong, a million lifecycles by default; writes docs/campaign.md.
 campaign: $(READY)
 	$(BIN)/python -m tests.world.campaign --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0)
+
+# The installed bot against a loopback Binance: killed KILLS times (a thousand by default; writes docs/kills.md) ...
+campaign-kill: $(READY)
+	$(BIN)/python -m tests.live.campaign_kill --kills $(or $(KILLS),1000) --seed $(or $(SEED),0)
+
+# ... and under the order-path faults that others were measured under; writes docs/scenarios.md.
+scenarios: $(READY)
+	$(BIN)/python -m tests.live.scenarios_page
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,6 +1,7 @@
-"""Runs every `quant` line of the README's shell blocks, as a reader would, in a folder of its own.
+"""Runs the README's shell blocks as a reader would, in a folder of its own: every `quant` line, `export` and `cp`.
 
-The two files that the README imports are made here, small; everything else is the project's own.
+A line that ends with `&` goes on beside the others, and is ended at the end.  The two files that the README
+imports are made here, small; everything else is the project's own.
 """
 
 import gzip
@@ -25,32 +26,51 @@ def main() -> int:
         line.partition("#")[0].strip()
         for block in BLOCK.findall((ROOT / "README.md").read_text())
         for line in block.splitlines()
-        if line.startswith("quant ")
+        if line.startswith(("quant ", "export ", "cp "))
     ]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    beside: list[subprocess.Popen[str]] = []
     with tempfile.TemporaryDirectory() as folder:
         here = Path(folder)
-        shutil.copytree(ROOT / "recordings", here / "recordings")
-        shutil.copytree(ROOT / "strategies", here / "strategies")
+        for name in ("recordings", "strategies", "configs"):
+            shutil.copytree(ROOT / name, here / name)
         make_capture(here / "capture.jsonl.gz")
         make_dump(here / "BTCUSDT-trades-2024-03-01.zip")
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         failed = 0
-        for line in lines:
-            run = subprocess.run(
-                shlex.split(line),
-                cwd=here,
-                env={**os.environ, "PATH": path},
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-            print(f"{'ok  ' if run.returncode == 0 else 'FAIL'} {line}")
-            if run.returncode:
-                failed += 1
-                print(run.stdout[-1000:], run.stderr[-1000:])
+        try:
+            for line in lines:
+                if line.startswith("export "):
+                    environment |= dict(word.split("=", 1) for word in shlex.split(line)[1:])
+                elif line.endswith("&"):
+                    beside.append(start(line, here, environment))
+                else:
+                    failed += run(line, here, environment)
+        finally:
+            for process in beside:
+                process.terminate()
+                process.communicate(timeout=20)
     print(f"{len(lines) - failed} passed, {failed} failed")
     return 1 if failed or not lines else 0
+
+
+def start(line: str, folder: Path, environment: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start what goes on beside the others; it is there when it has said its first line."""
+    words = shlex.split(line.removesuffix("&"))
+    process = subprocess.Popen(words, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    print(f"ok   {line} {process.stdout.readline().strip()[:40]}")
+    return process
+
+
+def run(line: str, folder: Path, environment: dict[str, str]) -> int:
+    """Run one line; 1 if it fails."""
+    ran = subprocess.run(
+        shlex.split(line), cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    print(f"{'ok  ' if ran.returncode == 0 else 'FAIL'} {line}")
+    if ran.returncode:
+        print(ran.stdout[-1000:], ran.stderr[-1000:])
+    return 1 if ran.returncode else 0
 
 
 def make_capture(path: Path) -> None:

@@ -26,6 +26,11 @@ from quantcli.model.instrument import canonical
 API = "quant/v1"
 T = TypeVar("T", bound=msgspec.Struct | Mapping[str, Any])
 
+# Control characters but for the line feed, and those that turn the direction of writing.
+_STEERING = {
+    n: f"\\x{n:02x}" if n < 256 else f"\\u{n:04x}"
+    for n in (*range(10), *range(11, 32), *range(127, 160), *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+}
 _BAR_AFTER_S = 1.0
 _LINE_EVERY_S = 10.0
 # How a terminal shows the character that a listing's row begins with; the character alone says it all.
@@ -104,13 +109,23 @@ def columns(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Collec
 
 def note(text: str) -> None:
     """Say something to the person at the terminal (stderr)."""
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(harmless(text) + "\n")
     sys.stderr.flush()
+
+
+def harmless(text: str) -> str:
+    """A text, perhaps an exchange's, without what would steer a terminal: such characters are spelt out."""
+    return text.translate(_STEERING)
+
+
+def one_line(text: str) -> str:
+    """The same on a single line, so that nobody else's text can look like a line of ours."""
+    return harmless(text).replace("\n", "\\n")
 
 
 def explain(error: QuantError) -> str:
     """An error as shown to users: what happened, why, what to do."""
-    lines = [f"error: {error.what}"]
+    lines = [f"error: {one_line(error.what)}"]
     for label, text in (("why", error.why), ("do", error.todo)):
         if text:
             lines.append(f"  {label:<4}  " + text.replace("\n", "\n        "))
@@ -180,6 +195,7 @@ class _Bar:
 
 
 def _write_text(text: str) -> None:
+    text = harmless(text)
     if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
         sys.stdout.write(text + "\n")
         return

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from quantcli.cli.output import Output, emit_line, note, timestamp
+from quantcli.cli.output import Output, emit_line, note, one_line, timestamp
 from quantcli.model.event import Event, OrderEvent, PositionEvent, RiskLimit
 from quantcli.model.instrument import canonical
 
@@ -39,7 +39,7 @@ class Teller:
 
     def note(self, notice: "Notice") -> None:
         """Say how the connections are."""
-        note(f"{notice.kind}: {notice.message}")
+        note(one_line(f"{notice.kind}: {notice.message}"))
 
     def tell(self, event: Event) -> None:
         """Show one event."""
@@ -49,7 +49,7 @@ class Teller:
             if not self._for_people:
                 emit_line({"topic": event.topic, **msgspec.structs.asdict(event)}, self._out)
             elif line := _line(event):
-                self._out.write(line + "\n")
+                self._out.write(one_line(line) + "\n")
                 self._out.flush()
         except OSError:
             self._is_read = False

@@ -6,6 +6,7 @@ from contextlib import redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
+from urllib.parse import urlsplit
 
 import typer
 
@@ -29,7 +30,7 @@ from quantcli.cli.terms import (
 )
 from quantcli.clock import NS_PER_S
 from quantcli.config import Config, LimitsConfig, find_project, load_config, parse_duration
-from quantcli.errors import ConfigError, QuantError, UsageError
+from quantcli.errors import ConfigError, QuantError, SafetyError, UsageError
 from quantcli.model.instrument import canonical
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 # Who trades with money says how much of it may be lost.
 _REQUIRED_LIMITS = ("max_order", "max_position", "max_loss")
+_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class _Program(Protocol):
@@ -112,6 +114,7 @@ def command(
             where, key = exchange or config.bot.exchange, None
             if not paper:
                 _require(config.limits)
+                _refuse_to_show_the_key(endpoint)
                 key = required_key(where)
             made = _daemon(_live_job(terms, config, where, endpoint, key), session, teller, bot)
         _run(made, session, teller, bot, is_live=not paper)
@@ -171,6 +174,17 @@ def _require(limits: LimitsConfig) -> None:
             why=f"quant.toml sets no {', '.join(missing)}",
             todo='set them under [limits], like\nmax_order = "200 USDT"\nmax_position = "1000 USDT"\n'
             'max_loss = "50 USDT"',
+        )
+
+
+def _refuse_to_show_the_key(endpoint: str | None) -> None:
+    """A key never leaves this machine unencrypted."""
+    parts = urlsplit(endpoint or "https:")
+    if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+        raise SafetyError(
+            f"the key would go to {endpoint} unencrypted",
+            why="http can be read, and changed, by everybody on the way",
+            todo="use https, or a server on this machine",
         )
 
 

@@ -40,7 +40,7 @@ from quantcli.runtime.session import (
 from quantcli.runtime.stage import Stage
 from quantcli.runtime.view import LiveView
 from quantcli.runtime.wiring import Assumptions, Desk, imagine, join, open_books, pays_in
-from quantcli.runtime.world import PAPER, World, same_world
+from quantcli.runtime.world import PAPER, World, same_owner, same_world
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.store.api import Loaded
 from quantcli.store.halt import HaltFlag
@@ -149,6 +149,7 @@ class Daemon:
         await venue.open(symbols)
         permissions = await venue.permissions()
         _refuse_if_unsafe(permissions)
+        await same_owner(store, permissions.account)
         markets = _markets(symbols, venue.instruments)
         currency = _currency(markets)
         begun_with = await same_account(store, _BALANCES_META, await _holdings(venue, markets, currency))

@@ -37,7 +37,7 @@ from quantcli.ports import Approved, Gateway
 from quantcli.runtime.connection import live_venue
 from quantcli.runtime.realtime import Ending, RealTime
 from quantcli.runtime.session import opened
-from quantcli.runtime.world import World
+from quantcli.runtime.world import World, same_owner
 from quantcli.store.api import Loaded
 from quantcli.venues.inbox import Inbox, Notice
 from quantcli.venues.live import Credentials
@@ -182,6 +182,7 @@ async def inspect(
         venue = live_venue(world, credentials, clock, inbox)
         stack.push_async_callback(venue.close)
         await venue.open(symbols)
+        await same_owner(store, (await venue.permissions()).account)
         gateway = _Looking(venue, applies, symbols if venue.contract.statement else ())
         nobody = _Nobody()
         kernel = ExchangeKernel(

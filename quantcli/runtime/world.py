@@ -11,6 +11,7 @@ from quantcli.store.reading import ReadStore
 from quantcli.store.sqlite import SQLiteStore
 
 _WORLD_META = "session.world"
+_OWNER_META = "session.account"
 
 
 class World(msgspec.Struct, frozen=True):
@@ -52,4 +53,18 @@ async def same_world(store: SQLiteStore, world: World) -> None:
             f"this bot trades on {known}, not on {world}",
             why="its orders and its books belong there",
             todo="choose another --name",
+        )
+
+
+async def same_owner(store: SQLiteStore, account: str) -> None:
+    """Refuse to go on with a bot's orders in another account, where they would all seem to be gone; `account`
+    is the exchange's number of it, empty if it tells none."""
+    known = await store.get_meta(_OWNER_META)
+    if known is None and account:
+        await store.set_meta(_OWNER_META, account)
+    elif account and known != account:
+        raise SafetyError(
+            f"this bot trades for account {known}, the key is of account {account}",
+            why="its orders and its books belong to the first",
+            todo="use a key of that account, or choose another --name",
         )

@@ -15,16 +15,18 @@ from quantcli.venues.connector import Connector, refusal_of
 from quantcli.venues.limits import Lane
 
 _T = TypeVar("_T")
-# errors.md, -1022 INVALID_SIGNATURE, -2014 BAD_API_KEY_FMT, -2015 REJECTED_MBX_KEY
-_BAD_KEY = (-1022, -2014, -2015)
+# errors.md, -1022 INVALID_SIGNATURE, -2008 BAD_API_KEY_ID, -2014 BAD_API_KEY_FMT, -2015 REJECTED_MBX_KEY
+_BAD_KEY = (-1022, -2008, -2014, -2015)
 
 
 class Permissions(msgspec.Struct, frozen=True):
-    """What a key may do; `None` where the exchange does not say."""
+    """What a key may do; `None` where the exchange does not say.  `account` is the exchange's number of the
+    account behind it, empty if it tells none."""
 
     can_trade: bool
     can_withdraw: bool | None
     ip_restricted: bool | None
+    account: str = ""
 
 
 class _Restrictions(msgspec.Struct, rename="camel"):
@@ -37,9 +39,10 @@ class _Restrictions(msgspec.Struct, rename="camel"):
 
 
 class _Account(msgspec.Struct, rename="camel"):
-    """{"canTrade":true,"canWithdraw":true,"canDeposit":true,"balances":[…],…}"""
+    """{"canTrade":true,"canWithdraw":true,"canDeposit":true,"balances":[…],"uid":354937868,…}"""
 
     can_trade: bool
+    uid: int | str = ""
 
 
 async def permissions(connector: Connector) -> Permissions:
@@ -48,9 +51,9 @@ async def permissions(connector: Connector) -> Permissions:
     try:
         key = _read(await _asked(connector, calls.permissions()), _Restrictions)
     except ExchangeAPIError:
-        return Permissions(account.can_trade, None, None)
+        return Permissions(account.can_trade, None, None, str(account.uid))
     may_trade = account.can_trade and key.enable_spot_and_margin_trading
-    return Permissions(may_trade, key.enable_withdrawals, key.ip_restrict)
+    return Permissions(may_trade, key.enable_withdrawals, key.ip_restrict, str(account.uid))
 
 
 async def _asked(connector: Connector, call: Call) -> bytes:
@@ -70,5 +73,5 @@ async def _asked(connector: Connector, call: Call) -> bytes:
 def _read(body: bytes, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ExchangeError("what the exchange says of the key cannot be read", why=str(error)) from error

@@ -242,5 +242,5 @@ def _decoded(read: Callable[[], _T]) -> _T:
     """What `read` makes of an answer; raises `ExchangeError` if that is none of the exchange's."""
     try:
         return read()
-    except (CodecError, RecordingError, msgspec.DecodeError, UnicodeError) as error:
+    except (CodecError, RecordingError, msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ExchangeError("an answer of Binance cannot be read", why=str(error)) from error

@@ -97,7 +97,7 @@ class BinancePublic:
 def _told(body: bytes) -> _Told:
     try:
         return msgspec.json.decode(body, type=_Told)
-    except (msgspec.DecodeError, UnicodeError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _Told()
 
 

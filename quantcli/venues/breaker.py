@@ -35,7 +35,8 @@ class BreakerState(StrEnum):
 
 class Breaker:
     """Opens after `failures` in a row; each pause is twice as long as the one before, from 1 s to 60 s, and
-    scattered by `dice` (numbers from 0 to 1).  A minute without opening makes the pauses short again."""
+    scattered by `dice` (numbers from 0 to 1).  A minute without opening makes the pauses short again.  `opened`
+    is called when it opens."""
 
     def __init__(
         self,
@@ -44,8 +45,9 @@ class Breaker:
         *,
         dice: Callable[[], float] = lambda: 0.5,
         tell: Callable[[Notice], None] = lambda notice: None,
+        opened: Callable[[], None] = lambda: None,
     ) -> None:
-        self._clock, self._most, self._tell = clock, failures, tell
+        self._clock, self._most, self._tell, self._opened = clock, failures, tell, opened
         self._backoff = Backoff(_FIRST_NS, _MOST_NS, dice)
         self._failures = 0
         self._failed_ns = 0
@@ -101,6 +103,7 @@ class Breaker:
             self._tell(
                 Notice("breaker", f"{count} failures in a row: only cancels go out for now ({reason})")
             )
+            self._opened()
 
     def _open(self, now_ns: int) -> None:
         self._is_open, self._probed_ns = True, None

@@ -112,7 +112,7 @@ class CcxtTransport:
         text = answer.body.decode(errors="replace")
         try:
             parsed = msgspec.json.decode(answer.body)
-        except (msgspec.DecodeError, UnicodeError):
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             parsed = None
         ccxt = self._ccxt
         ccxt.handle_errors(answer.status, "", url, method, answer.headers, text, parsed, headers, body)

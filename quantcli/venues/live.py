@@ -30,7 +30,7 @@ from quantcli.venues.ccxt_transport import CcxtTransport
 from quantcli.venues.clock_keeper import ClockKeeper
 from quantcli.venues.connector import Connector
 from quantcli.venues.gateway import VenueGateway, silences
-from quantcli.venues.inbox import Inbox, Notice
+from quantcli.venues.inbox import Inbox, Missed, Notice
 from quantcli.venues.limits import BINANCE_SPOT, Budget
 from quantcli.venues.manifest import Market, load
 from quantcli.venues.private_stream import PrivateStream
@@ -95,7 +95,7 @@ class LiveVenue:
     def _binance(self, dialect: BinanceSpot, shared: Path | None) -> BinanceConnector:
         tell = self._inbox.put
         budget = Budget(BINANCE_SPOT, self._clock, shared, server=self.server_clock, tell=tell)
-        breaker = Breaker(self._clock, dice=self._dice, tell=tell)
+        breaker = Breaker(self._clock, dice=self._dice, tell=tell, opened=self._left_alone)
         self._asking = Asking(
             self._transport,
             self._clock,
@@ -178,6 +178,11 @@ class LiveVenue:
         """None of these ends by itself."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._inbox.put(Notice("stopped", f"{task.get_name()}: {type(error).__name__}: {error}"))
+
+    def _left_alone(self) -> None:
+        """An exchange that does not answer is looked at again before anything is placed: placements that only
+        wait for it would otherwise be tried, and given up, one after the other."""
+        self._inbox.put(Missed("the exchange did not answer properly for a while"))
 
     def _clock_was_set(self) -> None:
         if self._asking is not None:

@@ -109,7 +109,7 @@ class MarketSocket:
 
     def answered(self, frame: bytes) -> None:
         """The listener found that a frame is a reply to a request."""
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
             reply = msgspec.json.decode(frame, type=_Reply)
             waiting = self._replies.pop(reply.id, None) if isinstance(reply.id, int) else None
             if waiting is not None and not waiting.done():

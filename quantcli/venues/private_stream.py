@@ -37,7 +37,7 @@ from quantcli.venues.web_socket import SocketLost, WebSocket, open_socket
 _METHOD = "userDataStream.subscribe.signature"
 # errors.md: a clock that is off; a key or signature that is wrong, which no soon retry will mend.
 _CLOCK_IS_OFF = -1021
-_KEY_IS_WRONG = frozenset({-1002, -1022, -2014, -2015})
+_KEY_IS_WRONG = frozenset({-1002, -1022, -2008, -2014, -2015})
 
 
 class StreamPolicy(msgspec.Struct, frozen=True):

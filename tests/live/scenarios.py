@@ -326,5 +326,11 @@ SCENARIOS = (
         ],
         settle_s=120,
     ),
+    Scenario(
+        "m",
+        "maintenance for 45 s in the middle of it",
+        [{"on": PLACE, "fault": "maintenance", "seconds": 45, "calls": [10]}],
+        settle_s=90,
+    ),
     Scenario("o", "live orders an hour old", params=_LIMITS, then=_an_hour_passes, settle_s=60),
 )

@@ -4,6 +4,7 @@ Unlike `bot`, which runs one live bot as the campaigns need it, a user may leave
 look at everything that the program leaves behind.  Ends only what it started, by its process id.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,10 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
+
+from quantcli.model.order import OrderIntent, OrderState
+from quantcli.store.api import Loaded
+from quantcli.store.sqlite import open_readonly
 
 PROGRAM = (
     "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
@@ -32,6 +37,11 @@ def wait_until(is_so: Callable[[], Any], what: Callable[[], str] = str, within_s
         assert time.monotonic() < ends, what()
         time.sleep(_LOOK_EVERY_S)
     return found
+
+
+def accepted(running: "Running", times: int) -> Callable[[], bool]:
+    """Whether so many orders were accepted."""
+    return lambda: running.kinds().count("accepted") >= times
 
 
 class Running:
@@ -64,7 +74,9 @@ class Running:
 
         def either() -> Any:
             found = is_so()
-            assert found or self.process.poll() is None, f"it has left with {self.process.poll()}: {self.said}"
+            assert found or self.process.poll() is None, (
+                f"it has left with {self.process.poll()}: {self.said}"
+            )
             return found
 
         return wait_until(either, lambda: self.said)
@@ -100,6 +112,7 @@ class Terminal:
         self.folder, self.endpoint = folder, sandbox["url"]
         self.environment = {name: text for name, text in os.environ.items() if not name.startswith("QUANT")}
         self.environment |= {KEY: sandbox["api_key"], SECRET: sandbox["secret"], "COLUMNS": "200"}
+        self.environment["XDG_RUNTIME_DIR"] = str(folder.parent)
         self.write("strategy.py", strategy)
         self.write("quant.toml", config)
         self.running: list[Running] = []
@@ -112,7 +125,9 @@ class Terminal:
         where = ["--live" if live else "--paper", "--endpoint", endpoint or self.endpoint]
         return ["trade", *where, "--strategy", "strategy.py", "--symbol", "BTC/USDT", "-o", "json", *more]
 
-    def run(self, *words: str, without: tuple[str, ...] = (), **more: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, without: tuple[str, ...] = (), **more: str
+    ) -> subprocess.CompletedProcess[str]:
         """A command from beginning to end; variables `without`, and with `more`."""
         return subprocess.run(
             [sys.executable, "-c", PROGRAM, *words],
@@ -151,12 +166,19 @@ class Terminal:
         """Start the bot and wait until it trades."""
         return self.start(*self.words(*more), **options).wait_ready()
 
-    def items(self, *words: str) -> list[dict[str, Any]]:
-        """What a listing shows."""
-        done = self.run(*words, "-o", "json")
-        assert done.returncode in (0, 6), done.stderr
-        found: list[dict[str, Any]] = json.loads(done.stdout)["items"]
-        return found
+    def ledger(self, name: str = "bot") -> Loaded:
+        """Everything that a bot's state database holds."""
+        return asyncio.run(_read(self.folder / ".quant" / f"{name}.db"))
+
+    def wishes(self, name: str = "bot") -> dict[str, tuple[OrderIntent, OrderState]]:
+        """What each slot of a bot wished for last ("": the single order), and the last attempt at it."""
+        rows = self.ledger(name)
+        attempts = {state.intent_id: state for state in rows.states}
+        return {
+            intent.metadata.get("slot", ""): (intent, attempts[intent.intent_id])
+            for intent in rows.intents
+            if intent.intent_id in attempts
+        }
 
     def everything(self) -> dict[str, bytes]:
         """Every file under the folder, whole."""
@@ -170,3 +192,8 @@ class Terminal:
 
     def _environment(self, without: tuple[str, ...]) -> dict[str, str]:
         return {name: text for name, text in self.environment.items() if name not in without}
+
+
+async def _read(path: Path) -> Loaded:
+    async with open_readonly(path) as store:
+        return await store.everything()

@@ -30,7 +30,7 @@ class Verdict(msgspec.Struct):
     `doubled`   wishes for which the exchange executed or works more than was wished
     `unbooked`  fills that we do not hold; `invented`: that we hold and the exchange never made;
                 `booked_twice`
-    `lost`      wishes that are neither satisfied, nor at work, nor ended by anybody
+    `lost`      wishes that are neither satisfied, nor at work, nor ended by anybody; nor may any fail here
     """
 
     orders: int = 0
@@ -102,7 +102,7 @@ def _compare_orders(found: Verdict, truth: Mapping[str, Any], ledger: Loaded) ->
             found.doubled += 1
             found.notes.append(f"doubled: {intent_id} executed {executed[intent_id]}, live {live[intent_id]}")
         is_there = live[intent_id] or executed[intent_id] >= wish.order.quantity
-        ended = wish.phase in (IntentPhase.CANCELED, IntentPhase.EXPIRED, IntentPhase.FAILED)
+        ended = wish.phase in (IntentPhase.CANCELED, IntentPhase.EXPIRED)
         if not is_there and not ended:
             found.lost += 1
             found.notes.append(f"lost: {intent_id} {wish.phase.value} {wish.reason}")

@@ -124,6 +124,7 @@ async def test_an_exchange_that_was_left_alone_is_tried_again_by_something_harml
         for _ in range(2):
             with pytest.raises(NoAnswer):
                 await venue.connector.get_orderbook(SYMBOL)
+        assert [item for item in drain(inbox) if isinstance(item, Missed)], "it is looked at anew"
         venue.send(placing())
         assert (await next_of(inbox, Silence)).sent is False
         while "answers again" not in (await next_of(inbox, Notice)).message:
