@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 STRATEGY := strategies/touch_maker.py
 
-.PHONY: demo test check campaign campaign-kill scenarios bench-simulate bench-kernel clean
+.PHONY: demo test check campaign campaign-kill scenarios bench-simulate bench-kernel bench-live clean
 
 # Replay the recording, trade on it on paper (100 minutes of market in 10 seconds, leaving the orders as they
 # stand), then look at what the kernel remembers.
@@ -37,6 +37,9 @@ bench-simulate: $(READY)
 
 bench-kernel: $(READY)
 	$(BIN)/python bench/kernel.py
+
+bench-live: $(READY)
+	$(BIN)/python bench/live.py
 
 # The kernel against everything that can go wrong, a million lifecycles by default; writes docs/campaign.md.
 campaign: $(READY)

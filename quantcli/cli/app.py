@@ -115,6 +115,10 @@ def main() -> NoReturn:
         code = _unheard() if isinstance(left.__context__, BrokenPipeError) else left.code
     except Exception as error:
         code = tell(error)
+    try:
+        sys.stderr.flush()
+    except OSError:  # the interpreter would take it for a failure of its own
+        os.dup2(_nowhere(), sys.stderr.fileno())
     sys.exit(code if isinstance(code, int) else 0)
 
 

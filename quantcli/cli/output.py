@@ -6,11 +6,12 @@ nanoseconds, but for `as_of`, which is RFC 3339.  Knows nothing of orders or rec
 only to draw on a terminal.
 """
 
+import io
 import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -108,9 +109,28 @@ def columns(headers: Sequence[str], rows: Iterable[Sequence[str]], right: Collec
 
 
 def note(text: str) -> None:
-    """Say something to the person at the terminal (stderr)."""
-    sys.stderr.write(harmless(text) + "\n")
-    sys.stderr.flush()
+    """Say something to the person at the terminal (stderr).
+
+    Where that cannot be, it is left out: a full disk under a log is no reason to stop.
+    """
+    with suppress(OSError):
+        sys.stderr.write(harmless(text) + "\n")
+        sys.stderr.flush()
+
+
+class Narration(io.TextIOBase):
+    """Takes what others print, as `note` takes what we say."""
+
+    def write(self, text: str) -> int:
+        """Print it on stderr, if that can be."""
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Likewise."""
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def harmless(text: str) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +16,7 @@ from quantcli.config import parse_fees, parse_money
 from quantcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from quantcli.model.instrument import SymbolMetadata
     from quantcli.sandbox.assembly import Options
 
 API_KEY, SECRET = "QUANT_SANDBOX_API_KEY", "QUANT_SANDBOX_SECRET"
@@ -36,7 +37,10 @@ def command(
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of keys, market and faults.")] = 0,
     chaos: Annotated[Path | None, typer.Option(metavar="FILE", help="Fault plan (TOML).")] = None,
     symbol: Annotated[
-        list[str] | None, typer.Option(metavar="SYMBOL", help="Serve this market only; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="SYMBOL", help="Serve this market only (BTC/USDT:USDT for futures); repeatable."
+        ),
     ] = None,
     balance: Annotated[
         list[str] | None, typer.Option(metavar="AMOUNT", help='Start with "10000 USDT"; repeatable.')
@@ -78,7 +82,7 @@ def _options(
     no_limits: bool,
     hold: bool,
 ) -> "Options":
-    from quantcli.sandbox.assembly import USUAL_FEES, Options
+    from quantcli.sandbox.assembly import USUAL_FEES, USUAL_FUTURES_FEES, Options
     from quantcli.simulation.fees import Fees
 
     amounts = [parse_money(text) for text in balance or []]
@@ -97,6 +101,7 @@ def _options(
         symbols=tuple(symbol or ()),
         balances={money.currency: money.amount for money in amounts},
         fees=USUAL_FEES if fees is None else Fees(*parse_fees(fees), in_received=True),
+        futures_fees=USUAL_FUTURES_FEES if fees is None else Fees(*parse_fees(fees)),
         state=state,
         is_held=hold,
         is_unlimited=no_limits,
@@ -116,7 +121,8 @@ async def _serve(options: "Options") -> None:
             source = (
                 f"{options.recording}, {options.speed:g} x" if options.recording else "a synthetic market"
             )
-            note(f"binance spot at {told['url']}: {' '.join(sandbox.instruments)}, {source}")
+            kinds = _kinds(sandbox.instruments.values())
+            note(f"binance {kinds} at {told['url']}: {' '.join(sandbox.instruments)}, {source}")
             if sandbox.is_continued:
                 note(f"the account goes on from {options.state}")
             if options.is_held:
@@ -125,6 +131,12 @@ async def _serve(options: "Options") -> None:
         finally:
             await sandbox.close()
     note("stopped")
+
+
+def _kinds(metas: "Iterable[SymbolMetadata]") -> str:
+    """Which of the exchange's markets are served."""
+    kinds = {meta.symbol.is_futures for meta in metas}
+    return " and ".join(name for name, is_it in (("spot", False), ("futures", True)) if is_it in kinds)
 
 
 @contextmanager

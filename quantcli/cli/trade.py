@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import typer
 
 from quantcli.cli.keys import required_key
-from quantcli.cli.output import Output, note
+from quantcli.cli.output import Narration, Output, note
 from quantcli.cli.signals import stop_signals
 from quantcli.cli.teller import Teller
 from quantcli.cli.terms import (
@@ -103,7 +103,7 @@ def command(
     project = find_project()
     seconds = None if for_ is None else parse_duration(for_) / NS_PER_S
     teller = Teller(sys.stdout, output)
-    with redirect_stdout(sys.stderr):  # what a strategy prints is narration
+    with redirect_stdout(Narration()):  # what a strategy prints is narration
         from quantcli.runtime.session import Session
 
         session = Session(project.database(bot), project.halt_flag(bot), seconds, config.on.stop == "cancel")

@@ -109,7 +109,7 @@ class BinanceCodec:
                 message = frame.data
                 if type(message) is WireDepth and not _DIFF_STREAM.search(frame.stream):
                     return Decoded(f"unknown:{_channel_of(frame.stream)}")
-        except (msgspec.DecodeError, UnicodeError, IndexError):
+        except (msgspec.DecodeError, UnicodeError, IndexError, RecursionError):
             return self._decode_odd(data, local_ns, seq)
         return Decoded(message.channel, message.event(self._names[message.symbol], local_ns, seq))
 
@@ -182,7 +182,7 @@ def _channel_of(stream: str) -> str:
 def _parse(text: str | bytes) -> Any:
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise RecordingError(
             "a message that should be Binance's is no JSON",
             why=f"{error}; it begins with {text[:60]!r}",

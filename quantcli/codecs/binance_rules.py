@@ -85,7 +85,7 @@ def parse_exchange_info(text: str | bytes, market: Market) -> list[SymbolMetadat
     """
     try:
         info = _DECODER.decode(text)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise RecordingError(
             "a reply that should be Binance's exchangeInfo cannot be read",
             why=str(error),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from quantcli.clock import SteadyClock
 from quantcli.config import LimitsConfig
@@ -126,7 +127,7 @@ class Daemon:
         async with AsyncExitStack() as stack:
             store = await stack.enter_async_context(opened(self._session.database))
             await same_world(store, job.world)
-            rows = await store.everything()
+            rows = await _known(store, job)
             symbols = _symbols(job)
             same_markets(rows, symbols)
             if job.credentials is None:
@@ -167,18 +168,14 @@ class Daemon:
             view,
             Policy(venue=venue.contract),
         )
-        feed = open_feed(
-            job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint, _PATIENCE
-        )
+        feed = self._feed(symbols)
         return await self._trade(desk, view, halt, feed, permissions)
 
     async def _on_paper(
         self, stack: AsyncExitStack, store: SQLiteStore, rows: Loaded, symbols: Collection[str]
     ) -> Outcome:
         job = self._job
-        feed = open_feed(
-            job.exchange, symbols, _CHANNELS, self._clock, self._inbox.put, job.endpoint, _PATIENCE
-        )
+        feed = self._feed(symbols)
         await feed.open()
         markets = _markets(symbols, feed.instruments())
         some = next(iter(markets.values()))
@@ -230,6 +227,13 @@ class Daemon:
 
 
 # What may be traded, and with what.
+
+
+async def _known(store: SQLiteStore, job: LiveJob) -> Loaded:
+    """What the database knows; an imagined exchange is made anew of all that was, a real one is asked."""
+    if job.credentials is None:
+        return await store.everything()
+    return replace(await store.load(), fills=tuple(await store.fills()))
 
 
 def _symbols(job: LiveJob) -> list[str]:

@@ -178,7 +178,8 @@ async def inspect(
             path = Path(stack.enter_context(TemporaryDirectory())) / database.name
             _copy(database, path)
         store = await stack.enter_async_context(opened(path))
-        symbols = sorted({intent.order.symbol for intent in (await store.everything()).intents})
+        wished = {intent.order.symbol for intent in (await store.load()).intents}
+        symbols = sorted(wished | {fill.symbol for fill in await store.fills()})
         venue = live_venue(world, credentials, clock, inbox)
         stack.push_async_callback(venue.close)
         await venue.open(symbols)

@@ -22,6 +22,13 @@ from quantcli.trading.portfolio import Portfolio
 # One event costs about as much as twenty of a batch: who asks often gets them all at once.
 _MISSES_MAX = 200
 
+# What events change, as plain integers: an IntFlag's `|` costs more than taking an event does.
+_TIME = int(Reads.TIME)
+_PRICE = int(Reads.TIME | Reads.PRICE | Reads.SIZE)
+_SIZE = int(Reads.TIME | Reads.SIZE)
+_LAST = int(Reads.TIME | Reads.LAST)
+_BOOK = int(Reads.TIME | Reads.BOOK)
+
 
 class Holdings:
     """The half of a view that comes from our own books."""
@@ -76,25 +83,23 @@ class LiveView(Holdings):
 
     def take(self, event: MarketEvent) -> int:
         """Remember an event; what it has changed, as `Reads`."""
-        symbol, changed = event.symbol, Reads.TIME
-        match event:
-            case Ticker():
-                before = self._quotes.get(symbol)
-                self._quotes[symbol] = event
-                if before is None or (before.bid, before.ask) != (event.bid, event.ask):
-                    changed |= Reads.PRICE | Reads.SIZE
-                elif (before.bid_size, before.ask_size) != (event.bid_size, event.ask_size):
-                    changed |= Reads.SIZE
-            case Trade() | AggTrade():
-                if self._last.get(symbol) != event.price:
-                    changed |= Reads.LAST
-                self._last[symbol] = event.price
-            case BookUpdate():
-                self._depth.setdefault(symbol, DepthSync(symbol)).apply(event)
-                changed |= Reads.BOOK
-            case _:
-                pass
-        return int(changed)
+        symbol = event.symbol
+        if isinstance(event, BookUpdate):
+            depth = self._depth.get(symbol)
+            if depth is None:
+                depth = self._depth[symbol] = DepthSync(symbol)
+            depth.apply(event)
+            return _BOOK
+        if isinstance(event, Ticker):
+            before = self._quotes.get(symbol)
+            self._quotes[symbol] = event
+            if before is None or before.bid != event.bid or before.ask != event.ask:
+                return _PRICE
+            return _SIZE if (before.bid_size, before.ask_size) != (event.bid_size, event.ask_size) else _TIME
+        if isinstance(event, (Trade, AggTrade)):
+            price, self._last[symbol] = self._last.get(symbol), event.price
+            return _TIME if price == event.price else _LAST
+        return _TIME
 
     def forget(self) -> None:
         """What was seen last is not true any more: no quote, no book, until they are seen again."""

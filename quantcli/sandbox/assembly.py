@@ -23,21 +23,28 @@ from quantcli.sandbox.dispatch import Dispatcher
 from quantcli.sandbox.exchange import SandboxExchange
 from quantcli.sandbox.fault_rules import FaultPlan, load_plan
 from quantcli.sandbox.feed import Ready, RecordedFeed
+from quantcli.sandbox.futures_exchange import FuturesExchange
+from quantcli.sandbox.futures_state import FuturesStateFile
+from quantcli.sandbox.futures_table import RULES as FUTURES_RULES
+from quantcli.sandbox.futures_table import futures_table
+from quantcli.sandbox.permissions import Permissions
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.security import Keys
 from quantcli.sandbox.server import HOST, Server
 from quantcli.sandbox.skew import SkewedClock
-from quantcli.sandbox.socket_doors import CONNECTION_METHODS
 from quantcli.sandbox.sockets import Timing
 from quantcli.sandbox.state import StateFile
-from quantcli.sandbox.synthetic import SyntheticFeed, synthetic_instruments
-from quantcli.sandbox.venue import Feed, Venue
+from quantcli.sandbox.synthetic import SyntheticFeed, synthetic_futures, synthetic_instruments
+from quantcli.sandbox.venue import Feed, Marketplace, Venue
+from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.sandbox.weights import RULES, Weights
+from quantcli.sandbox.ws_api import OWN_METHODS, SESSION_METHODS
 from quantcli.simulation.fees import Fees
 
 EXCHANGE = "binance"
 # What a regular user pays (Binance's fee schedule).
 USUAL_FEES = Fees(Decimal("0.001"), Decimal("0.001"), in_received=True)
+USUAL_FUTURES_FEES = Fees(Decimal("0.0002"), Decimal("0.0005"))
 # Enough of everything to begin with.
 USUAL_BALANCES = {"USDT": Decimal(100_000), "BTC": Decimal(1), "ETH": Decimal(10), "BNB": Decimal(10)}
 
@@ -59,6 +66,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     symbols: tuple[str, ...] = ()
     balances: Mapping[str, Decimal] = {}
     fees: Fees = USUAL_FEES
+    futures_fees: Fees = USUAL_FUTURES_FEES
     state: Path | None = None
     is_held: bool = False
     is_unlimited: bool = False
@@ -79,17 +87,46 @@ class Sandbox:
         skewed = SkewedClock(clock)
         self.instruments, self.feed, move = _market(options, skewed, self.room)
         balances = dict(options.balances) or USUAL_BALANCES
-        exchange = SandboxExchange(self.instruments, balances, options.fees, skewed)
-        public = PublicMarket(self.instruments)
-        limits = Weights(() if options.is_unlimited else RULES)
-        dispatcher = Dispatcher(exchange, public, self.keys, limits, skewed)
-        names = _call_names(dispatcher)
+        limits = {
+            "spot": Weights(() if options.is_unlimited else RULES),
+            "futures": Weights(() if options.is_unlimited else FUTURES_RULES),
+        }
+        spot, spot_goes_on = self._spot(balances, limits["spot"], skewed)
+        futures, futures_go_on = self._futures(balances, limits["futures"], skewed, spot.account.permissions)
+        self.is_continued = spot_goes_on or futures_go_on
+        names = _call_names(spot.dispatcher, futures.dispatcher)
         plan = FaultPlan() if options.plan is None else load_plan(options.plan, names)
         chaos = Chaos(plan, options.seed, clock)
-        self.is_continued, save = _kept(options.state, exchange)
-        self.venue = Venue(exchange, public, dispatcher, chaos, skewed, save)
+        self.venue = Venue(spot, futures, chaos, skewed)
         self.control = Control(self.venue, self.feed, limits, names, move, self.stop)
         self._server = Server(self.venue, self.control, timing)
+
+    def _spot(
+        self, balances: Mapping[str, Decimal], limits: Weights, clock: Clock
+    ) -> tuple[Marketplace[SandboxExchange], bool]:
+        """The spot account, and whether it goes on from a file."""
+        known = {name: meta for name, meta in self.instruments.items() if not meta.symbol.is_futures}
+        account = SandboxExchange(known, balances, self._options.fees, clock)
+        public = PublicMarket(known)
+        dispatcher = Dispatcher(account, public, self.keys, limits, clock)
+        path = self._options.state
+        goes_on, save = _kept(None if path is None else StateFile(path, account), account)
+        return Marketplace(account, public, dispatcher, save), goes_on
+
+    def _futures(
+        self, balances: Mapping[str, Decimal], limits: Weights, clock: Clock, permissions: Permissions
+    ) -> tuple[Marketplace[FuturesExchange], bool]:
+        """The futures account: of the balances it has those that its markets settle in."""
+        known = {name: meta for name, meta in self.instruments.items() if meta.symbol.is_futures}
+        settles = {meta.symbol.settle for meta in known.values()}
+        wallets = {asset: amount for asset, amount in balances.items() if asset in settles}
+        fees = self._options.futures_fees
+        account = FuturesExchange(known, wallets, fees, clock, permissions=permissions)
+        public = PublicMarket(known)
+        dispatcher = Dispatcher(account, public, self.keys, limits, clock, futures_table)
+        path = self._options.state if known else None
+        goes_on, save = _kept(None if path is None else FuturesStateFile(path, account), account)
+        return Marketplace(account, public, dispatcher, save), goes_on
 
     async def room(self) -> None:
         """Wait for slow clients, if the feed has time; one that plays at a speed loses them instead."""
@@ -157,29 +194,32 @@ def _keys(options: Options) -> Keys:
     return Keys(options.api_key or made("api key"), options.secret or made("secret"))
 
 
-def _kept(path: Path | None, exchange: SandboxExchange) -> tuple[bool, Callable[[], None] | None]:
-    """Let the account go on from its file; whether there was one, and what keeps it."""
-    if path is None:
+def _kept(file: StateFile | None, account: VenueAccount) -> tuple[bool, Callable[[], None] | None]:
+    """Let an account go on from its file; whether it was there, and what keeps it."""
+    if file is None:
         return False, None
-    file = StateFile(path, exchange)
     try:
-        is_continued = file.restore()
+        goes_on = file.restore()
     except KeyError as error:
         raise StoreError(
-            f"{path} holds orders of {error.args[0]}",
-            why=f"here are {', '.join(exchange.instruments)}",
+            f"{file.path} holds orders of {error.args[0]}",
+            why=f"here are {', '.join(account.instruments)}",
             todo="start with the markets of last time",
         ) from None
-    if not is_continued:
+    if not goes_on:
         file.save()
-    return is_continued, file.save
+    return goes_on, file.save
 
 
-def _call_names(dispatcher: Dispatcher) -> list[str]:
+def _call_names(spot: Dispatcher, futures: Dispatcher) -> list[str]:
     """What fault rules can call the calls there are."""
-    table = dispatcher.endpoints
-    methods = [*CONNECTION_METHODS, *(endpoint.ws for endpoint in table if endpoint.ws)]
-    return [*(endpoint.name for endpoint in table), *(f"ws {method}" for method in methods)]
+    names = [endpoint.name for table in (spot, futures) for endpoint in table.endpoints]
+    names += [f"ws {method}" for method in (*OWN_METHODS, *_methods(spot))]
+    return names + [f"ws-fapi {method}" for method in (*SESSION_METHODS, *_methods(futures))]
+
+
+def _methods(dispatcher: Dispatcher) -> list[str]:
+    return [endpoint.ws for endpoint in dispatcher.endpoints if endpoint.ws]
 
 
 def _market(
@@ -189,7 +229,9 @@ def _market(
     if options.recording is not None:
         return (*_recorded(options, options.recording, ready), None)
     known = synthetic_instruments()
-    names = [_name(text, known) for text in options.symbols] or list(known)
+    usual = list(known)
+    known |= synthetic_futures()
+    names = [_name(text, known) for text in options.symbols] or usual
     chosen = {name: known.get(name) or _like_others(name, known) for name in names}
     feed = SyntheticFeed(chosen, options.seed, clock, speed=options.speed, ready=ready)
 
@@ -207,14 +249,14 @@ def _market(
 
 def _recorded(options: Options, root: Path, ready: Ready) -> tuple[dict[str, SymbolMetadata], Feed]:
     recording = open_recording(root, EXCHANGE)
-    spot = {name: meta for name, meta in recording.instruments.items() if not meta.symbol.is_futures}
-    names = [_name(text, spot) for text in options.symbols] or list(spot)
+    known = {name: meta for name, meta in recording.instruments.items() if not meta.inverse}
+    names = [_name(text, known) for text in options.symbols] or list(known)
     for name in names:
-        if name not in spot:
-            raise NotFoundError(f"{name} is no spot market of {root}", why=f"there are {', '.join(spot)}")
+        if name not in known:
+            raise NotFoundError(f"{name} is no market of {root}", why=f"there are {', '.join(known)}")
     if not names:
-        raise NotFoundError(f"{root} holds no spot market", todo="the sandbox speaks the spot API")
-    return {name: spot[name] for name in names}, RecordedFeed(
+        raise NotFoundError(f"{root} holds no market", todo="the sandbox serves spot and USD-M futures")
+    return {name: known[name] for name in names}, RecordedFeed(
         recording, options.speed, only=names, ready=ready
     )
 
@@ -230,6 +272,7 @@ def _name(text: str, known: Mapping[str, SymbolMetadata]) -> str:
 def _like_others(name: str, known: Mapping[str, SymbolMetadata]) -> SymbolMetadata:
     """Rules for a synthetic market of any name."""
     symbol = Symbol.parse(name)
-    pattern: SymbolMetadata = list(known.values())[-1]
-    exchange_symbol = f"{symbol.base}{symbol.quote}"
+    pattern = [meta for meta in known.values() if meta.symbol.is_futures is symbol.is_futures][-1]
+    tail = f"_{symbol.expiry}" if symbol.expiry else ""
+    exchange_symbol = f"{symbol.base}{symbol.quote}{tail}"
     return replace(pattern, symbol=symbol, exchange_symbol=exchange_symbol)

@@ -19,7 +19,10 @@ from quantcli.sandbox.fault_rules import CALL, CONNECT, PUSH, FaultPlan, Rule
 _KEPT = 10_000
 _NAMES_KEPT = 4096
 # What tells one order from another, for the record.
-_KEYS = ("newClientOrderId", "origClientOrderId", "listClientOrderId", "orderId", "c", "C")
+_KEYS = (
+    *("newClientOrderId", "origClientOrderId", "listClientOrderId", "orderId", "c", "C"),
+    *("clientAlgoId", "algoId", "caid"),
+)
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -292,8 +295,10 @@ def _fields_of(text: str) -> Mapping[str, Any]:
         return {}
     for wrapper in ("event", "data"):
         if isinstance(inner := document.get(wrapper), dict):
-            return inner
-    return document
+            document = inner
+            break
+    order = document.get("o")  # of futures events
+    return document | order if isinstance(order, dict) else document
 
 
 def _given(rule: Rule) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from quantcli.sandbox.dispatch import Reply
 from quantcli.sandbox.errors import ApiError
 from quantcli.sandbox.fault_rules import read_plan
 from quantcli.sandbox.venue import Feed, Venue
+from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.sandbox.weights import Weights
 
 PREFIX = "/sandbox/"
@@ -28,15 +29,15 @@ Move = Callable[[str, Decimal, Decimal], None]
 class Control:
     """Answers requests under `/sandbox/`.
 
-    `call_names` are the names of calls that a fault plan may use, `move` moves a market where that is
-    possible, `stop` ends the program.
+    `limits` are those of `spot` and `futures`, `call_names` are the names of calls that a fault plan may use,
+    `move` moves a market where that is possible, `stop` ends the program.
     """
 
     def __init__(
         self,
         venue: Venue,
         feed: Feed,
-        limits: Weights,
+        limits: Mapping[str, Weights],
         call_names: Collection[str],
         move: Move | None,
         stop: Callable[[], None],
@@ -84,11 +85,19 @@ class Control:
 
     def _truth(self, _: Body) -> Any:
         clock = self._venue.clock
-        return self._venue.exchange.truth() | {
-            "server_time_ms": clock.now_ns() // NS_PER_MS,
-            "clock_offset_s": clock.offset_ns / NS_PER_S,
-            "sockets": sorted(socket.purpose for socket in self._venue.sockets),
-        }
+        spot, futures = self._venue.spot.account.truth(), self._venue.futures.account.truth()
+        joined = {name: spot[name] + futures[name] for name in ("orders", "fills")}
+        own = {name: value for name, value in futures.items() if name not in (*joined, "lists")}
+        return (
+            spot
+            | joined
+            | {
+                "futures": own,
+                "server_time_ms": clock.now_ns() // NS_PER_MS,
+                "clock_offset_s": clock.offset_ns / NS_PER_S,
+                "sockets": sorted(socket.purpose for socket in self._venue.sockets),
+            }
+        )
 
     def _replace_chaos(self, body: Body) -> Any:
         self._venue.chaos.replace(read_plan(body, self._call_names))
@@ -118,14 +127,20 @@ class Control:
     def _fill(self, body: Body) -> Any:
         _only(body, "orderId", "qty", "all")
         if body.get("all"):
-            return {"filled": self._venue.exchange.fill_all()}
+            accounts = (self._venue.spot.account, self._venue.futures.account)
+            return {"filled": sum(account.fill_all() for account in accounts)}
         qty = None if "qty" not in body else _amount(body, "qty")
-        self._venue.exchange.fill(_order_id(body), qty)
+        order_id = _order_id(body)
+        self._venue.account_of(order_id).fill(order_id, qty)
         return {"filled": 1}
 
     def _cancel(self, body: Body) -> Any:
         _only(body, "orderId")
-        self._venue.exchange.cancel_by_hand(_order_id(body))
+        order_id, futures = _order_id(body), self._venue.futures.account
+        if (algo := futures.algos.orders.get(order_id)) is not None:
+            futures.cancel_algo(algo)
+        else:
+            self._venue.account_of(order_id).cancel_by_hand(order_id)
         return {"cancelled": 1}
 
     def _jump(self, body: Body) -> Any:
@@ -134,19 +149,36 @@ class Control:
         return {"offset_s": self._venue.clock.offset_ns / NS_PER_S}
 
     def _transfer(self, body: Body) -> Any:
-        _only(body, "asset", "amount")
-        self._venue.exchange.transfer(str(_needed(body, "asset")).upper(), _amount(body, "amount"))
+        _only(body, "asset", "amount", "account")
+        self._account(body).transfer(str(_needed(body, "asset")).upper(), _amount(body, "amount"))
         return {}
+
+    def _account(self, body: Body) -> VenueAccount:
+        name = body.get("account")
+        try:
+            return self._venue.account_named(name)
+        except KeyError:
+            raise UsageError(f"account = {name!r} is neither spot nor futures") from None
 
     def _foreign_order(self, body: Body) -> Any:
         _only(body, "symbol", "side", "quantity", "price")
-        order_id = self._venue.exchange.place_foreign(
-            str(_needed(body, "symbol")),
+        account, symbol = self._market(str(_needed(body, "symbol")))
+        order_id = account.place_foreign(
+            symbol,
             str(_needed(body, "side")),
             _amount(body, "quantity"),
             _amount(body, "price") if body.get("price") is not None else None,
         )
         return {"orderId": order_id}
+
+    def _market(self, name: str) -> tuple[VenueAccount, str]:
+        """The account of a market, and Binance's name of it; spot's where both have such a name."""
+        accounts = (self._venue.spot.account, self._venue.futures.account)
+        for account in accounts:
+            for meta in account.instruments.values():
+                if name in (meta.symbol.name, meta.exchange_symbol):
+                    return account, meta.exchange_symbol
+        return accounts[0], name
 
     def _restrict(self, body: Body) -> Any:
         flags = {"".join(f"_{c.lower()}" if c.isupper() else c for c in key): body[key] for key in body}
@@ -154,7 +186,7 @@ class Control:
             if not isinstance(value, bool):
                 raise UsageError(f"{key} = {value!r} is neither true nor false")
         try:
-            self._venue.exchange.restrict(**flags)
+            self._venue.spot.account.restrict(**flags)
         except ValueError as error:
             raise UsageError(str(error)) from None
         self._venue.note_change()
@@ -162,11 +194,13 @@ class Control:
 
     def _use_up(self, body: Body) -> Any:
         """Another program of the same address uses up request weight, or of the same account, orders."""
-        _only(body, "weight", "orders")
+        _only(body, "weight", "orders", "account")
         now_ns = self._venue.clock.now_ns()
-        self._limits.charge(int(_amount({"weight": 0} | dict(body), "weight")), now_ns)
-        self._limits.count_orders(int(_amount({"orders": 0} | dict(body), "orders")), now_ns)
-        return {"used": self._limits.headers(now_ns, orders=True)}
+        is_spot = self._account(body) is self._venue.spot.account
+        limits = self._limits["spot" if is_spot else "futures"]
+        limits.charge(int(_amount({"weight": 0} | dict(body), "weight")), now_ns)
+        limits.count_orders(int(_amount({"orders": 0} | dict(body), "orders")), now_ns)
+        return {"used": limits.headers(now_ns, orders=True)}
 
     def _disconnect(self, body: Body) -> Any:
         _only(body, "kind")

@@ -5,17 +5,15 @@ twice: by the time it arrived, and by the clock as it is carried out ("Timing se
 rest-api.md).  Knows nothing of HTTP libraries, of sockets or of faults.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from quantcli.clock import Clock
 from quantcli.sandbox import errors
-from quantcli.sandbox.endpoints import Endpoint, Security
+from quantcli.sandbox.endpoints import Endpoint, Security, Table
 from quantcli.sandbox.errors import ApiError
-from quantcli.sandbox.exchange import SandboxExchange
-from quantcli.sandbox.order_records import AccountEvent, Execution
 from quantcli.sandbox.params import Params, read_form
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.security import (
@@ -26,12 +24,12 @@ from quantcli.sandbox.security import (
     signed_text,
     validity,
 )
-from quantcli.sandbox.spot_account import ListenKeys, SpotAccount
-from quantcli.sandbox.spot_lists import SpotLists
-from quantcli.sandbox.spot_market import SpotMarket
-from quantcli.sandbox.spot_orders import SpotOrders
-from quantcli.sandbox.table import endpoints
+from quantcli.sandbox.table import spot_table
+from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.sandbox.weights import Weights
+
+# Makes the endpoints of an account.
+OpenTable = Callable[[Any, PublicMarket, Weights, Clock], Table]
 
 _JSON = {"Content-Type": "application/json;charset=UTF-8"}
 _NOT_FOUND = b"<html><body><h2>404 Not found</h2></body></html>"
@@ -60,32 +58,29 @@ class Reply(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """Answers calls; the one way in for REST and ws-api alike."""
+    """Answers calls to one account; the one way in for REST and websocket API alike.
+
+    `open_table` makes the endpoints; those of spot unless told otherwise.
+    """
 
     def __init__(
-        self, exchange: SandboxExchange, public: PublicMarket, keys: Keys, limits: Weights, clock: Clock
+        self,
+        exchange: VenueAccount,
+        public: PublicMarket,
+        keys: Keys,
+        limits: Weights,
+        clock: Clock,
+        open_table: OpenTable = spot_table,
     ) -> None:
         self._exchange = exchange
         self._keys = keys
         self._limits = limits
         self._clock = clock
-        self.listen_keys = ListenKeys(exchange)
-        table = endpoints(
-            SpotMarket(exchange, public, clock, [rule.json() for rule in limits.rules]),
-            SpotOrders(exchange, lambda: limits.check_orders(1, clock.now_ns())),
-            SpotLists(exchange),
-            SpotAccount(exchange, lambda: limits.usage(clock.now_ns(), "ORDERS")),
-            self.listen_keys,
-        )
-        self.endpoints = tuple(table)
-        self._by_path = {(each.method, each.path): each for each in table}
-        self._by_ws = {each.ws: each for each in table if each.ws}
-        exchange.listeners.append(self._count_fills)
-
-    def _count_fills(self, event: AccountEvent) -> None:
-        """An order's first fill takes one off the counts ("Spot Unfilled Order Count Rules")."""
-        if isinstance(event, Execution) and event.fill is not None and event.order.filled == event.fill.qty:
-            self._limits.count_orders(-1, event.at_ns)
+        table = open_table(exchange, public, limits, clock)
+        self.listen_keys = table.listen_keys
+        self.endpoints = table.endpoints
+        self._by_path = {(each.method, each.path): each for each in table.endpoints}
+        self._by_ws = {each.ws: each for each in table.endpoints if each.ws}
 
     # REST.
 
@@ -138,6 +133,7 @@ class Dispatcher:
         counted even when its order is not attempted."""
         if endpoint.security is Security.SIGNED or endpoint.path.startswith(_LENIENT):
             params.skip("timestamp", "recvWindow", "signature")
+        self._exchange.pass_time()
         counts, replaces = endpoint.counts_orders, endpoint.name == _REPLACE
         if not replaces:
             self._limits.check_orders(counts, self._clock.now_ns())

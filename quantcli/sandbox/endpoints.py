@@ -5,13 +5,14 @@ web-socket-api.md.
 Knows nothing of sockets, and of handlers only that they turn parameters into builtins.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
 import msgspec
 
-from quantcli.sandbox.params import Params
+from quantcli.sandbox.params import WHOLE, Params
 
 
 class Security(Enum):
@@ -44,3 +45,37 @@ class Endpoint(msgspec.Struct, frozen=True):
     def weighs(self, params: Mapping[str, str]) -> int:
         """Its weight with these parameters."""
         return self.weight if isinstance(self.weight, int) else self.weight(params)
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Every endpoint of an account, and the keeper of its listen keys."""
+
+    endpoints: tuple[Endpoint, ...]
+    listen_keys: Any
+
+
+def endpoint(
+    method: str,
+    path: str,
+    ws: str,
+    weight: Weight,
+    security: Security,
+    handler: Callable[[Params], Any],
+    counts_orders: int = 0,
+) -> Endpoint:
+    """A row of the table."""
+    return Endpoint(f"{method} {path}", method, path, ws, weight, security, counts_orders, handler)
+
+
+def reading(
+    path: str, ws: str, weight: Weight, security: Security, handler: Callable[[Params], Any]
+) -> Endpoint:
+    """A row of the table that is read with GET."""
+    return endpoint("GET", path, ws, weight, security, handler)
+
+
+def asked_levels(values: Mapping[str, str], steps: Sequence[tuple[int, int]], usual: int) -> int:
+    """A weight by `limit`, in steps of (up to so many, weight)."""
+    text = values.get("limit", "")
+    asked = int(text) if re.fullmatch(WHOLE, text, re.ASCII) else usual
+    return next((weight for most, weight in steps if asked <= most), steps[-1][1])

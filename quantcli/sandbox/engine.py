@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.market import MarketEvent
 from quantcli.model.message import Asked, Observation, Report
-from quantcli.model.order import Fill, OrderStatus
+from quantcli.model.order import Fill, OrderStatus, StandardOrder
 from quantcli.sandbox import errors
 from quantcli.sandbox.errors import ApiError
 from quantcli.sandbox.ledger import Ledger
 from quantcli.sandbox.market_rules import MAX_NOTIONAL
 from quantcli.sandbox.order_records import AmendRecord, Execution, OrderRecord
-from quantcli.sandbox.tickets import Ticket
+from quantcli.sandbox.tickets import TIMES_IN_FORCE, TYPES, Ticket
 from quantcli.simulation.account import Account
 from quantcli.simulation.admission import Admission
 from quantcli.simulation.fees import Fees
@@ -51,7 +51,7 @@ class Engine:
         self.matcher = Matcher(queue)
         self.working = WorkingOrders(instruments, self.account, self.matcher)
         self.live: dict[int, LiveOrder] = {}
-        self._admission = Admission(self.working, self.account)
+        self.admission = Admission(self.working, self.account)
         self._tape = Tape(self.working, self.account, self.matcher)
 
     # Market data.
@@ -94,7 +94,7 @@ class Engine:
         check = closed or malformed(terms, ticket.meta)
         check = check or failed_filter(terms, ticket.meta, last, touch, count)
         if check := check or (Check.NOTIONAL if _is_too_large(ticket) else None):
-            raise _refused(check, ticket.meta)
+            raise refused(check, ticket.meta)
 
     def market(self, ticket: Ticket) -> Market:
         """The market of an order."""
@@ -104,11 +104,20 @@ class Engine:
         """Accept an order and match it.  Raises `ApiError`."""
         market = self.market(ticket)
         order = self._order(ticket, market, at_ns)
-        if check := self._admission.objection(order, market):
-            raise _refused(check, ticket.meta)
+        self._check(order, market)
         reports = self.working.place(order, at_ns)
         executions = [self._begin(ticket, order, -1, at_ns), *self._absorb(reports, at_ns)]
         return self._known(executions[0].order.order_id), executions
+
+    def _check(self, order: LiveOrder, market: Market) -> None:
+        """Rules, market and account allow the order.  Raises `ApiError`."""
+        if check := self.admission.objection(order, market):
+            raise refused(check, order.meta)
+
+    def check_placing(self, ticket: Ticket, at_ns: int) -> None:
+        """An order like this would be accepted now.  Raises `ApiError`."""
+        market = self.market(ticket)
+        self._check(self._order(ticket, market, at_ns), market)
 
     def place_list(
         self, tickets: tuple[Ticket, Ticket], list_id: int, at_ns: int
@@ -116,8 +125,8 @@ class Engine:
         """Accept two orders of which one cancels the other.  Raises `ApiError`."""
         market = self.market(tickets[0])
         one, other = (self._order(ticket, market, at_ns) for ticket in tickets)
-        if check := self._admission.list_objection((one, other), market):
-            raise _refused(check, tickets[0].meta)
+        if check := self.admission.list_objection((one, other), market):
+            raise refused(check, tickets[0].meta)
         reports = self.working.place_list(one, other, at_ns)
         begun = [
             self._begin(ticket, order, list_id, at_ns)
@@ -157,12 +166,12 @@ class Engine:
         """Make an open order smaller, in its place, and name it anew.  Raises `ApiError`."""
         order = self.live.get(record.order_id)
         if order is None:
-            raise _refused(Check.UNKNOWN_ORDER, None, Asked.AMEND)
+            raise refused(Check.UNKNOWN_ORDER, None, Asked.AMEND)
         terms = replace(order.terms, quantity=quantity)
-        check = self._admission.amend_objection(order, terms, self.working.markets[record.symbol])
+        check = self.admission.amend_objection(order, terms, self.working.markets[record.symbol])
         taken = client_order_id in self.working.open and client_order_id != record.client_order_id
         if check := check or (Check.DUPLICATE if taken else None):
-            raise _refused(check, order.meta, Asked.AMEND)
+            raise refused(check, order.meta, Asked.AMEND)
         partner = order.sibling
         self.working.shrink(order, quantity, at_ns)
         self._rename(order, client_order_id)
@@ -203,6 +212,13 @@ class Engine:
         self.ledger.amendments.append(record)
         return record
 
+    def expire(self, at_ns: int) -> list[Execution]:
+        """End the orders whose date has come."""
+        executions: list[Execution] = []
+        while (expiry := self.working.next_expiry()) is not None and expiry <= at_ns:
+            executions += self._absorb(self.working.expire_next(), expiry)
+        return executions
+
     def fill(self, record: OrderRecord, quantity: Decimal | None, at_ns: int) -> list[Execution]:
         """Fill a resting order, or a part of it, at its limit price.  Raises `ApiError` for any other."""
         order = self._open(record)
@@ -219,6 +235,20 @@ class Engine:
         if order is None:
             raise ApiError(*errors.UNKNOWN_ORDER)
         return order
+
+    # After a restart.
+
+    def terms_of(self, record: OrderRecord) -> StandardOrder:
+        """The terms that an order was placed with, as they stand now."""
+        return StandardOrder(
+            record.symbol,
+            record.side,
+            TYPES[record.type],
+            record.quantity,
+            record.price or None,
+            record.stop_price or None,
+            TIMES_IN_FORCE[record.time_in_force],
+        )
 
     # From the simulation's reports to executions.
 
@@ -287,6 +317,7 @@ def _is_too_large(ticket: Ticket) -> bool:
     return ticket.price is not None and ticket.price * ticket.quantity > MAX_NOTIONAL
 
 
-def _refused(check: Check, meta: SymbolMetadata | None, asked: Asked = Asked.PLACE) -> ApiError:
+def refused(check: Check, meta: SymbolMetadata | None, asked: Asked = Asked.PLACE) -> ApiError:
+    """The refusal of a request in the words of the market's kind."""
     code, message = reject(check, meta, asked)
     return ApiError(400, code, message)

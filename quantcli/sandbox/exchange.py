@@ -1,22 +1,18 @@
-"""SandboxExchange: one account on an exchange of our own, and what it tells its listeners.
+"""SandboxExchange: one account on spot markets of our own, and what it tells its listeners.
 
-Everything that happens, by whomever, is told as account events in order of happening: executions, then the
-order lists and the balances that they changed.  Handlers of the wire act on it; so do tests and people,
-through `control`.  Knows no JSON, no parameters and no signatures.
+Executions are told first, then the order lists and the balances that they changed.  What it shares with any
+other account is in `venue_account`.  Knows no JSON, no parameters and no signatures.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from quantcli.clock import Clock
 from quantcli.errors import ValidationError
-from quantcli.model.account import AssetBalance
-from quantcli.model.instrument import Side, SymbolMetadata, canonical
-from quantcli.model.market import MarketEvent
+from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.order import Fill
 from quantcli.sandbox import errors
 from quantcli.sandbox.engine import Engine
@@ -30,11 +26,11 @@ from quantcli.sandbox.order_records import (
     ListChanged,
     ListRecord,
     OrderRecord,
-    Transfer,
     Transferred,
 )
 from quantcli.sandbox.permissions import Permissions
 from quantcli.sandbox.tickets import Ticket
+from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.simulation.fees import Fees
 from quantcli.simulation.matching import QueueModel
 
@@ -80,7 +76,7 @@ class Amended(msgspec.Struct, frozen=True):
     record: ListRecord | None
 
 
-class SandboxExchange:
+class SandboxExchange(VenueAccount):
     """One account's orders and balances on spot markets (`instruments` by canonical name).
 
     `balances` are the free amounts at the start.  Raises `ValidationError` for markets that are not spot.
@@ -96,38 +92,15 @@ class SandboxExchange:
     ) -> None:
         if futures := [name for name, meta in instruments.items() if meta.symbol.is_futures]:
             raise ValidationError(
-                f"{futures[0]} is not on this exchange",
-                why="the sandbox speaks Binance's spot API",
-                todo="leave futures markets out",
+                f"{futures[0]} is no spot market",
+                why="this account trades on spot",
+                todo="give it to the futures account",
             )
-        self.instruments = {name: completed(meta) for name, meta in instruments.items()}
+        known = {name: completed(meta) for name, meta in instruments.items()}
         self.fees = fees
-        self.clock = clock
-        self.permissions = Permissions()
-        self.listeners: list[Callable[[AccountEvent], None]] = []
-        self.lag_ns = 0
-        self.engine = Engine(self.instruments, balances, fees, queue)
-        self.ledger = self.engine.ledger
-        self._by_exchange_symbol = {meta.exchange_symbol: meta for meta in self.instruments.values()}
-        self._balances_then: list[tuple[int, list[AssetBalance]]] = []
-        self.note_balances()
-
-    # Market data.
-
-    def see(self, event: MarketEvent) -> None:
-        """Match resting orders against a row of market data."""
-        at_ns = self.clock.now_ns()
-        if executions := self.engine.see(event, at_ns):
-            self._tell(executions, at_ns)
+        super().__init__(known, Engine(known, balances, fees, queue), clock, Permissions())
 
     # Orders.
-
-    def market(self, exchange_symbol: str) -> SymbolMetadata:
-        """The rules of a market by Binance's name.  Raises `ApiError`."""
-        meta = self._by_exchange_symbol.get(exchange_symbol)
-        if meta is None:
-            raise ApiError(*errors.BAD_SYMBOL)
-        return meta
 
     def check(self, ticket: Ticket, ending: int = 0) -> None:
         """An order like this passes the rules of its market.  Raises `ApiError`."""
@@ -203,115 +176,22 @@ class SandboxExchange:
         legs = tuple((n, new_id if n == order.order_id else client_id) for n, client_id in record.orders)
         return self.ledger.write_list(replace(record, orders=legs, status_type="UPDATED", updated_ns=at_ns))
 
-    def _check_trading(self) -> None:
-        if not self.permissions.can_trade:
-            raise ApiError(*errors.DISABLED)
-
-    # Queries, which may lag.
-
-    @property
-    def as_of(self) -> int | None:
-        """The time that queries answer for; `None` is now."""
-        return self.clock.now_ns() - self.lag_ns if self.lag_ns else None
-
-    def balances(self, assets: Iterable[str] | None = None) -> list[AssetBalance]:
-        """Balances now (of `assets`, in that order; else of all, in order of name)."""
-        found = self.engine.account.balances()
-        if assets is None:
-            return list(found)
-        by_name = {balance.asset: balance for balance in found}
-        zero = Decimal(0)
-        return [by_name.get(a) or AssetBalance(a, zero, zero, zero, zero) for a in assets]
-
-    def balances_then(self) -> list[AssetBalance]:
-        """Balances at the time that queries answer for."""
-        as_of = self.as_of
-        if as_of is None:
-            return self.balances()
-        known = [balances for at_ns, balances in self._balances_then if at_ns <= as_of]
-        return known[-1] if known else self._balances_then[0][1]
-
-    def note_balances(self) -> None:
-        """Remember the balances as they are now, for queries that lag."""
-        self._balances_then.append((self.clock.now_ns(), self.balances()))
-        del self._balances_then[:-1_000]
-
     # Control.
 
-    def fill(self, order_id: int, qty: Decimal | None = None) -> None:
-        """Fill a resting order, or `qty` of it, by hand at its limit price.  Raises `ApiError` for one that
-        does not rest, and for no quantity."""
-        if qty is not None and qty <= 0:
-            raise errors.invalid("qty")
-        at_ns = self.clock.now_ns()
-        self._tell(self.engine.fill(self._needed(order_id), qty, at_ns), at_ns)
-
-    def fill_all(self) -> int:
-        """Fill every resting order by hand; how many."""
-        filled = 0
-        for order_id in self.engine.resting():
-            if order_id in self.engine.live:
-                self.fill(order_id)
-                filled += 1
-        return filled
-
-    def cancel_by_hand(self, order_id: int) -> None:
-        """Cancel as if done on the exchange's web page.  Raises `ApiError` for one that is not open."""
-        self.cancel(self._needed(order_id), self.ledger.make_id("web_"))
-
-    def _needed(self, order_id: int) -> OrderRecord:
-        order = self.ledger.order(order_id)
-        if order is None:
-            raise ApiError(*errors.UNKNOWN_ORDER)
-        return order
+    def _cancel_by_hand(self, order: OrderRecord) -> None:
+        self.cancel(order, self.ledger.make_id("web_"))
 
     def place_foreign(self, symbol: str, side: str, qty: Decimal, price: Decimal | None) -> int:
-        """Place an order under nobody's client order id (`web_…`), a market order without a price; its order
-        id.  `symbol` is Binance's name.  Raises `ApiError`."""
-        if side.upper() not in Side.__members__:
-            raise ApiError(*errors.BAD_SIDE)
+        """Place an order as if by somebody else: see `VenueAccount`."""
         ticket = Ticket(
             self.market(symbol),
-            Side[side.upper()],
+            self._side(side),
             "MARKET" if price is None else "LIMIT",
             self.ledger.make_id("web_"),
             quantity=qty,
             price=price,
         )
         return self.place(ticket).order.order_id
-
-    def transfer(self, asset: str, amount: Decimal) -> None:
-        """Let an amount come (or go, below zero).  Raises `ApiError` if more is to go than is free."""
-        if not self.engine.account.transfer(asset, amount):
-            raise errors.rejected("Account has insufficient balance for requested action.")
-        at_ns = self.clock.now_ns()
-        transfer = Transfer(asset, amount, at_ns)
-        self.ledger.transfers.append(transfer)
-        self.note_balances()
-        self._announce(Transferred(transfer, at_ns))
-        self._announce(BalancesChanged((asset,), at_ns))
-
-    def restrict(self, **flags: bool) -> None:
-        """Set what the account and its key may do (`permissions.Permissions`).  Raises `ValueError` for other
-        names."""
-        self.permissions.change(flags)
-
-    def truth(self) -> dict[str, Any]:
-        """Every order ever, every fill, balances, transfers: builtins, amounts as texts."""
-        return {
-            "orders": [_told(order) for order in self.ledger.orders()],
-            "fills": [_told(fill) for fill in self.ledger.fills],
-            "lists": [_told(record) for record in self.ledger.lists.values()],
-            "transfers": [_told(transfer) for transfer in self.ledger.transfers],
-            "balances": {
-                b.asset: {
-                    "free": canonical(b.free),
-                    "locked": canonical(b.locked),
-                    "total": canonical(b.total),
-                }
-                for b in self.balances()
-            },
-        }
 
     # Telling.
 
@@ -340,18 +220,3 @@ class SandboxExchange:
                 done = replace(record, status_type="ALL_DONE", order_status="ALL_DONE", updated_ns=at_ns)
                 finished.append(self.ledger.write_list(done))
         return finished
-
-    def _announce(self, event: AccountEvent) -> None:
-        for listener in tuple(self.listeners):
-            listener(event)
-
-
-def _told(record: msgspec.Struct) -> dict[str, Any]:
-    """A record as builtins: amounts as canonical texts, sides as words."""
-    return {name: _plain(value) for name, value in asdict(record).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return canonical(value)
-    return value.name if isinstance(value, Side) else value

@@ -24,6 +24,11 @@ USER_EVENTS = (
     "listStatus",
     "eventStreamTerminated",
     "externalLockUpdate",
+    "ORDER_TRADE_UPDATE",
+    "ACCOUNT_UPDATE",
+    "ALGO_UPDATE",
+    "ACCOUNT_CONFIG_UPDATE",
+    "listenKeyExpired",
 )
 _MOMENT_OF = {
     "GET": CALL,
@@ -31,6 +36,7 @@ _MOMENT_OF = {
     "PUT": CALL,
     "DELETE": CALL,
     "ws": CALL,
+    "ws-fapi": CALL,
     "user": PUSH,
     "market": PUSH,
     "reply": PUSH,
@@ -41,9 +47,9 @@ _MOMENT_OF = {
 class Rule(msgspec.Struct, frozen=True):
     """One rule of a plan.  All conditions given must hold; the rest are the fault's own parameters.
 
-    `on` is a glob over names: `POST /api/v3/order`, `ws order.place`, `user executionReport`,
-    `market btcusdt@depth*`, `reply` (to SUBSCRIBE), `connect /ws-api/v3`.  Matches are counted from 1, after
-    `where` and `once_per`.
+    `on` is a glob over names: `POST /api/v3/order`, `ws order.place`, `ws-fapi order.place` (futures),
+    `user executionReport`, `market btcusdt@depth*`, `reply` (to SUBSCRIBE), `connect /ws-api/v3`.  Matches
+    are counted from 1, after `where` and `once_per`.
     """
 
     on: str
@@ -189,7 +195,7 @@ def _check_target(rule: Rule, known: Collection[str], place: str) -> None:
     if not possible & rule.moments:
         why = f"{rule.fault} acts at a {' or a '.join(sorted(rule.moments))}"
         raise ConfigError(f"{place}: {rule.fault} cannot act on {rule.on!r}", why=why)
-    if rule.fault == "wrong_id" and word != "ws":
+    if rule.fault == "wrong_id" and word not in ("ws", "ws-fapi"):
         raise ConfigError(f"{place}: wrong_id cannot act on {rule.on!r}", why="only websocket calls have ids")
     names: Iterable[str] = ()
     if possible == {CALL}:

@@ -1,4 +1,4 @@
-"""Trading rules of the sandbox's markets as exchangeInfo tells them.
+"""Trading rules of the sandbox's spot markets as exchangeInfo tells them.
 
 Source: binance-spot-api-docs, rest-api.md, "Exchange information", and filters.md.  The filters are those
 that orders here are checked against, no others: prices relative to the market refer to the last price

@@ -13,6 +13,7 @@ from quantcli.sandbox.errors import ApiError
 from quantcli.sandbox.exchange import SandboxExchange
 from quantcli.sandbox.params import SYMBOL, Params, needed
 from quantcli.sandbox.tickets import PREVENTION, TIMES_IN_FORCE, Ticket
+from quantcli.sandbox.venue_account import VenueAccount
 
 _ALL_TYPES = (
     *("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"),
@@ -29,7 +30,7 @@ RESPONSES = ("ACK", "RESULT", "FULL")
 _FULL_BY_DEFAULT = frozenset({"MARKET", "LIMIT"})
 
 
-def read_market(params: Params, exchange: SandboxExchange, name: str = "symbol") -> SymbolMetadata:
+def read_market(params: Params, exchange: VenueAccount, name: str = "symbol") -> SymbolMetadata:
     """The market that `symbol` names.  Raises `ApiError`."""
     return exchange.market(needed(params.raw(name, SYMBOL), name))
 

@@ -15,7 +15,7 @@ import msgspec
 from quantcli.clock import NS_PER_MS
 from quantcli.codecs.depth import DepthSync
 from quantcli.model.instrument import SymbolMetadata
-from quantcli.model.market import AggTrade, Bar, BookUpdate, Level, MarketEvent, Ticker, Trade
+from quantcli.model.market import AggTrade, Bar, BookUpdate, Level, MarketEvent, MarkPrice, Ticker, Trade
 from quantcli.sandbox.candles import DAY_NS, MINUTE_NS, Candle, Candles
 
 # Trades of each market that can be asked for again.
@@ -23,6 +23,9 @@ _TRADES_KEPT = 5_000
 
 # Sorting a whole book costs less than picking so many from it.
 _FEW_LEVELS = 100
+
+# Funding is due at 00:00, 08:00 and 16:00 UTC.
+FUNDING_NS = DAY_NS // 3
 
 _BUY = 1
 
@@ -72,6 +75,7 @@ class Board:
         self.is_made_up = True
         self.depth.apply(BookUpdate(meta.symbol.name, 0, 0, 0, True, 0, 0, 0, (), ()))
         self.quote: Ticker | None = None
+        self.mark: MarkPrice | None = None
         self.trades: deque[Trade] = deque(maxlen=_TRADES_KEPT)
         self.agg_trades: deque[AggTrade] = deque(maxlen=_TRADES_KEPT)
         self.candles = Candles(meta.symbol.name)
@@ -101,6 +105,8 @@ class Board:
                 self.depth.apply(event)
             case Bar():
                 self._see_bar(event)
+            case MarkPrice():
+                self.mark = event
         return None
 
     def _turn_to(self, event: MarketEvent) -> None:
@@ -322,6 +328,16 @@ class PublicMarket:
     def quote(self, symbol: str) -> Ticker | None:
         """The best bid and ask; `None` before anything was seen."""
         return self._boards[symbol].best()
+
+    def mark(self, symbol: str) -> MarkPrice:
+        """Mark price and funding of a futures market; where it tells none, its last price and no funding."""
+        board = self._boards[symbol]
+        if board.mark is not None:
+            return board.mark
+        quote = board.best()
+        price = board.last_price or (quote.bid if quote else 0.0)
+        next_ns = (board.now_ns // FUNDING_NS + 1) * FUNDING_NS
+        return MarkPrice(symbol, board.now_ns, board.now_ns, 0, price, price, 0.0, next_ns)
 
     def last_price(self, symbol: str) -> float | None:
         """Price of the last trade, or close of the last candle; `None` before the first."""

@@ -22,7 +22,7 @@ GONE = web.Response
 
 
 class RestDoor:
-    """Answers requests to `/api` and `/sapi`."""
+    """Answers requests to `/api`, `/sapi` and `/fapi`."""
 
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
@@ -32,7 +32,7 @@ class RestDoor:
         body = (await request.read()).decode("utf-8", "replace")
         # The query as it was sent: its bytes are signed.
         path, _, query = request.raw_path.partition("?")
-        endpoint = self._venue.dispatcher.endpoint_of(request.method, path)
+        endpoint = self._venue.dispatcher_of(path).endpoint_of(request.method, path)
         name = endpoint.name if endpoint is not None else f"{request.method} {path}"
         self._venue.calls[name] += 1
         verdict = self._venue.chaos.call(name, _params(query, body))
@@ -46,10 +46,10 @@ class RestDoor:
 
     def _apply(self, call: Call, lag_s: float = 0.0) -> Reply:
         if not lag_s:
-            reply = self._venue.dispatcher.reply(call)
+            reply = self._venue.dispatcher_of(call.path).reply(call)
         else:
             with self._venue.looking_back(lag_s):
-                reply = self._venue.dispatcher.reply(call)
+                reply = self._venue.dispatcher_of(call.path).reply(call)
         self._venue.settle()
         return reply
 

@@ -12,7 +12,6 @@ import msgspec
 from quantcli.model.order import AttemptState, OrderState, OrderStatus, StandardOrder
 from quantcli.sandbox.engine import Engine
 from quantcli.sandbox.order_records import OrderRecord
-from quantcli.sandbox.tickets import TIMES_IN_FORCE, TYPES
 from quantcli.simulation.orders import LiveOrder
 
 
@@ -43,7 +42,7 @@ def _seat(engine: Engine, seat: Seat) -> LiveOrder:
     record = engine.ledger.order(seat.order_id)
     assert record is not None
     working = engine.working
-    working.adopt(_state(record), engine.ledger.fills_of_order(seat.order_id))
+    working.adopt(_state(record, engine.terms_of(record)), engine.ledger.fills_of_order(seat.order_id))
     order = working.open[record.client_order_id]
     order.queue = inf if seat.queue is None else seat.queue
     if order.armed is not seat.armed:
@@ -55,16 +54,7 @@ def _seat(engine: Engine, seat: Seat) -> LiveOrder:
     return order
 
 
-def _state(record: OrderRecord) -> OrderState:
-    terms = StandardOrder(
-        record.symbol,
-        record.side,
-        TYPES[record.type],
-        record.quantity,
-        record.price or None,
-        record.stop_price or None,
-        TIMES_IN_FORCE[record.time_in_force],
-    )
+def _state(record: OrderRecord, terms: StandardOrder) -> OrderState:
     return OrderState(
         intent_id="",
         attempt=1,

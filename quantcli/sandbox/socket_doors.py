@@ -17,23 +17,18 @@ from quantcli.sandbox import transport as wire
 from quantcli.sandbox.chaos import PASSES, Verdict, altered
 from quantcli.sandbox.false_answers import false_answer, false_ws_answer
 from quantcli.sandbox.fault_rules import Rule
+from quantcli.sandbox.futures_sources import open_futures_source
+from quantcli.sandbox.futures_user_stream import FuturesListenKeys
 from quantcli.sandbox.sockets import Socket, Timing
 from quantcli.sandbox.streams import MarketSession
 from quantcli.sandbox.user_stream import UserStream
 from quantcli.sandbox.venue import Venue
 from quantcli.sandbox.ws_api import ApiSession
 
-API_PATH = "/ws-api/v3"
-# Methods of the websocket API that no endpoint has: they are about the connection.
-CONNECTION_METHODS = (
-    "session.logon",
-    "session.status",
-    "session.logout",
-    "session.subscriptions",
-    "userDataStream.subscribe",
-    "userDataStream.subscribe.signature",
-    "userDataStream.unsubscribe",
-)
+API_PATH, FUTURES_API_PATH = "/ws-api/v3", "/ws-fapi/v1"
+# Where futures streams are, beside every path of a host of this name.
+_FUTURES_PATHS = ("/public/", "/market/", "/private/")
+_FUTURES_HOST = "fstream."
 Push = Callable[[str, str], None]
 _LONGEST_MESSAGE_BYTES = 4 << 20
 
@@ -71,9 +66,9 @@ class SocketDoors:
             max_msg_size=_LONGEST_MESSAGE_BYTES,
         )
         await response.prepare(request)
-        purpose = "user" if path.startswith(API_PATH) else "market"
+        purpose = "user" if path.startswith((API_PATH, FUTURES_API_PATH)) else "market"
         socket = Socket(purpose, response, request.transport, self._venue.chaos, self._timing)
-        session = self._api(socket, query) if purpose == "user" else self._market(socket, path, query)
+        session = self._session(socket, path, query, request.host)
         if rule is not None:
             socket.meet(rule)
         self._venue.sockets.add(socket)
@@ -84,29 +79,49 @@ class SocketDoors:
             session.close()
         return response
 
-    def _market(self, socket: Socket, path: str, query: str) -> MarketSession:
-        return MarketSession(
-            self._venue.public, path, query, socket.push, partial(self._open_account, socket)
-        )
+    def _session(self, socket: Socket, path: str, query: str, host: str) -> "MarketSession | _ApiDoor":
+        if path.startswith(FUTURES_API_PATH):
+            return _ApiDoor(self._venue, socket, query, is_futures=True)
+        if path.startswith(API_PATH):
+            return _ApiDoor(self._venue, socket, query, is_futures=False)
+        if self._is_futures(path, host):
+            public, open_account = self._venue.futures.public, partial(self._open_futures, socket)
+            return MarketSession(public, path, query, socket.push, open_account, open_futures_source)
+        public = self._venue.spot.public
+        return MarketSession(public, path, query, socket.push, partial(self._open_spot, socket))
 
-    def _open_account(self, socket: Socket, listen_key: str, send: Push) -> Callable[[], None] | None:
+    def _is_futures(self, path: str, host: str) -> bool:
+        """Streams of futures are meant; where no path or host says so, if there is nothing else."""
+        if path.startswith(_FUTURES_PATHS) or host.startswith(_FUTURES_HOST):
+            return True
+        return not self._venue.spot.account.instruments and bool(self._venue.futures.account.instruments)
+
+    def _open_spot(self, socket: Socket, listen_key: str, send: Push) -> Callable[[], None] | None:
         """The account's events in the old way, on a market socket; what ends them."""
-        if not self._venue.dispatcher.listen_keys.is_valid(listen_key):
+        if not self._venue.spot.dispatcher.listen_keys.is_valid(listen_key):
             return None
         socket.purpose = "user"
-        return UserStream(self._venue.exchange, send).close
+        return UserStream(self._venue.spot.account, send).close
 
-    def _api(self, socket: Socket, query: str) -> "_ApiDoor":
-        return _ApiDoor(self._venue, socket, query)
+    def _open_futures(self, socket: Socket, listen_key: str, send: Push) -> Callable[[], None] | None:
+        """The futures account's events; what ends them."""
+        keys: FuturesListenKeys = self._venue.futures.dispatcher.listen_keys
+        if not keys.is_valid(listen_key):
+            return None
+        socket.purpose = "user"
+        return keys.open(send).close
 
 
 class _ApiDoor:
     """One connection to the websocket API: its requests meet their faults on the way in and out."""
 
-    def __init__(self, venue: Venue, socket: Socket, query: str) -> None:
+    def __init__(self, venue: Venue, socket: Socket, query: str, is_futures: bool) -> None:
         self._venue = venue
         self._socket = socket
-        self._session = ApiSession(venue.dispatcher, venue.exchange, venue.clock, socket.push, query)
+        self._prefix = "ws-fapi" if is_futures else "ws"
+        dispatcher = (venue.futures if is_futures else venue.spot).dispatcher
+        account = None if is_futures else venue.spot.account
+        self._session = ApiSession(dispatcher, account, venue.clock, socket.push, query)
         venue.api_sessions.add(self._session)
 
     def close(self) -> None:
@@ -117,8 +132,9 @@ class _ApiDoor:
     def receive(self, text: str) -> None:
         """Carry out one request."""
         name, params = self._session.endpoint_of(text)
-        self._venue.calls[f"ws {name}"] += 1
-        verdict = self._venue.chaos.call(f"ws {name}", params)
+        name = f"{self._prefix} {name}"
+        self._venue.calls[name] += 1
+        verdict = self._venue.chaos.call(name, params)
         if verdict is PASSES:
             self._reply(self._apply(text))
         else:

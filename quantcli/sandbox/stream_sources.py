@@ -7,7 +7,7 @@ nothing of sockets or subscriptions.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from quantcli.clock import NS_PER_MS
@@ -26,8 +26,8 @@ _TICKER = re.compile(r"ticker_(?P<window>1h|4h|1d)")
 # Clients still name the interval that these two once had a choice of.
 _ALL_MARKETS = re.compile(r"(?P<kind>!(miniTicker|ticker)@arr)(@[13]000ms)?")
 
-_TRADED: tuple[type, ...] = (Trade, AggTrade, Bar)
-_SHOWN: tuple[type, ...] = (Trade, AggTrade, Bar, Ticker)
+TRADED: tuple[type, ...] = (Trade, AggTrade, Bar)
+SHOWN: tuple[type, ...] = (Trade, AggTrade, Bar, Ticker)
 _ANY: tuple[type, ...] = (Trade, AggTrade, Bar, Ticker, BookUpdate)
 
 
@@ -53,7 +53,7 @@ def open_source(name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
     symbol = public.name_of(lower.upper()) if lower == lower.lower() else None
     if symbol is None:
         return None
-    market = _Market(public, symbol, stamp)
+    market = MarketStreams(public, symbol, stamp)
     simple: dict[str, Callable[[], Source]] = {
         "trade": market.trades,
         "aggTrade": market.agg_trades,
@@ -65,7 +65,7 @@ def open_source(name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
     return simple[what]() if what in simple else _with_argument(what, market)
 
 
-def _with_argument(what: str, market: "_Market") -> Source | None:
+def _with_argument(what: str, market: "MarketStreams") -> Source | None:
     """Streams whose name says a number of levels, an interval or a window."""
     if match := _DEPTH.fullmatch(what):
         every_ns = 100 * NS_PER_MS if match["speed"] == "@100ms" else _S
@@ -77,8 +77,8 @@ def _with_argument(what: str, market: "_Market") -> Source | None:
     return None
 
 
-class _Market:
-    """Makes the streams of one market."""
+class MarketStreams:
+    """Makes the streams of one market; what they say is in the words of spot."""
 
     def __init__(self, public: PublicMarket, symbol: str, stamp: Stamp) -> None:
         self._public = public
@@ -91,7 +91,7 @@ class _Market:
 
     def trades(self) -> Source:
         def tell(trade: Trade) -> Iterator[str]:
-            yield shapes.trade_text(trade, self._name, self._stamp)
+            yield self._trade_text(trade)
 
         return self._source((Trade,), tell)
 
@@ -100,41 +100,38 @@ class _Market:
 
         def tell(trade: Trade | AggTrade) -> Iterator[str]:
             if isinstance(trade, AggTrade):
-                yield shapes.agg_trade_text(trade, self._name, self._stamp)
+                yield self._agg_trade_text(trade)
             elif not board.has_aggs:
-                yield shapes.agg_trade_text(as_agg_trade(trade), self._name, self._stamp)
+                yield self._agg_trade_text(as_agg_trade(trade))
 
         return self._source((Trade, AggTrade), tell)
 
     def quotes(self) -> Source:
         def tell(quote: Ticker) -> Iterator[str]:
-            yield shapes.quote_text(quote, self._name)
+            yield self._quote_text(quote)
 
         return self._source((Ticker,), tell)
 
     def diffs(self) -> Source:
         def tell(update: BookUpdate) -> Iterator[str]:
             if not update.is_snapshot:
-                yield shapes.diff_text(update, self._name, self._stamp)
+                yield self._diff_text(update)
 
         return self._source((BookUpdate,), tell)
 
     def partial_book(self, levels: int, every_ns: int) -> Source:
-        def tell() -> str:
-            return shapes.partial_book_text(*self._public.depth(self._symbol, levels))
-
-        return self._source((BookUpdate, Ticker), _paced(every_ns, tell))
+        return self._source((BookUpdate, Ticker), paced(every_ns, lambda: self._book_text(levels)))
 
     def mini_ticker(self) -> Source:
-        return self._source(_TRADED, _paced(_S, lambda: shapes.texts(self._mini_ticker())))
+        return self._source(TRADED, paced(_S, lambda: shapes.texts(self.mini_ticker_body())))
 
-    def _mini_ticker(self) -> dict[str, Any]:
+    def mini_ticker_body(self) -> dict[str, Any]:
         return shapes.mini_ticker(self._public.day(self._symbol), self._name, self._now())
 
     def ticker(self) -> Source:
-        return self._source(_SHOWN, _paced(_S, lambda: shapes.texts(self._ticker())))
+        return self._source(SHOWN, paced(_S, lambda: shapes.texts(self.ticker_body())))
 
-    def _ticker(self) -> dict[str, Any]:
+    def ticker_body(self) -> dict[str, Any]:
         stats, quote = self._public.day(self._symbol), self._public.quote(self._symbol)
         return shapes.ticker(stats, quote, self._name, self._now(), self._stamp)
 
@@ -143,56 +140,80 @@ class _Market:
             stats = self._public.window(self._symbol, _WINDOWS[window])
             return shapes.texts(shapes.window_ticker(window, stats, self._name, self._now(), self._stamp))
 
-        return self._source(_TRADED, _paced(_S, tell))
+        return self._source(TRADED, paced(_S, tell))
 
     def average(self) -> Source:
         def tell() -> str:
             price, last_ms = self._public.average(self._symbol)
             return shapes.average_text(price, self._stamp(last_ms * NS_PER_MS), self._name, self._now())
 
-        return self._source(_TRADED, _paced(_S, tell))
+        return self._source(TRADED, paced(_S, tell))
 
     def klines(self, interval: str) -> Source:
         teller = _Klines(self._public, self._symbol, interval)
 
         def tell(event: MarketEvent) -> Iterator[str]:
             for bar in teller.after(event):
-                yield shapes.kline_text(bar, self._name, self._stamp)
+                yield self._kline_text(bar)
 
         return self._source(_ANY, tell)
 
     def _now(self) -> int:
         return self._stamp(self._public.now_ns(self._symbol))
 
+    # What is said.
+
+    def _trade_text(self, trade: Trade) -> str:
+        return shapes.trade_text(trade, self._name, self._stamp)
+
+    def _agg_trade_text(self, trade: AggTrade) -> str:
+        return shapes.agg_trade_text(trade, self._name, self._stamp)
+
+    def _quote_text(self, quote: Ticker) -> str:
+        return shapes.quote_text(quote, self._name)
+
+    def _diff_text(self, update: BookUpdate) -> str:
+        return shapes.diff_text(update, self._name, self._stamp)
+
+    def _book_text(self, levels: int) -> str:
+        return shapes.partial_book_text(*self._public.depth(self._symbol, levels))
+
+    def _kline_text(self, bar: Bar) -> str:
+        return shapes.kline_text(bar, self._name, self._stamp)
+
 
 def _of_all_markets(name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
     """`!ticker@arr` and `!miniTicker@arr`: each second the markets that changed in it."""
-    body: dict[str, Callable[[_Market], dict[str, Any]]] = {
-        "!miniTicker@arr": _Market._mini_ticker,
-        "!ticker@arr": _Market._ticker,
-    }
     match = _ALL_MARKETS.fullmatch(name)
     if match is None:
         return None
-    make = body[match["kind"]]
+    markets = {symbol: MarketStreams(public, symbol, stamp) for symbol in public.instruments}
+    if match["kind"] == "!miniTicker@arr":
+        return together(TRADED, {symbol: each.mini_ticker_body for symbol, each in markets.items()})
+    return together(SHOWN, {symbol: each.ticker_body for symbol, each in markets.items()})
+
+
+def together(
+    kinds: tuple[type, ...], bodies: Mapping[str, Callable[[], dict[str, Any]]], every_ns: int = _S
+) -> Source:
+    """One text for all markets (`bodies` by symbol) that changed since the last."""
     changed: dict[str, None] = {}
-    markets = {symbol: _Market(public, symbol, stamp) for symbol in public.instruments}
 
     def tell() -> str:
-        text = shapes.texts([make(markets[symbol]) for symbol in changed])
+        text = shapes.texts([bodies[symbol]() for symbol in changed])
         changed.clear()
         return text
 
-    paced = _paced(_S, tell)
+    told = paced(every_ns, tell)
 
     def note(event: MarketEvent) -> Iterator[str]:
         changed[event.symbol] = None
-        return paced(event)
+        return told(event)
 
-    return Source(_TRADED if match["kind"] == "!miniTicker@arr" else _SHOWN, tuple(markets), note)
+    return Source(kinds, tuple(bodies), note)
 
 
-def _paced(every_ns: int, tell: Callable[[], str]) -> Callable[[MarketEvent], Iterator[str]]:
+def paced(every_ns: int, tell: Callable[[], str]) -> Callable[[MarketEvent], Iterator[str]]:
     """Tell at most once in so long a time, by the arrival of the events."""
     told_ns: int | None = None
 

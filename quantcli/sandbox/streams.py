@@ -4,6 +4,7 @@
     /ws                           nothing yet, then SUBSCRIBE
     /stream?streams=<a>/<b>       texts in a frame {"stream":…,"data":…}
     /stream                       likewise, then SUBSCRIBE
+    /private/ws?listenKey=<key>   the account's events (futures)
 
 Source: binance-spot-api-docs, web-socket-streams.md ("General WSS information", "Live
 Subscribing/Unsubscribing to streams", "Error Messages").  Names that mean nothing are accepted and stay
@@ -18,7 +19,7 @@ from urllib.parse import unquote
 
 from quantcli.model.market import MarketEvent
 from quantcli.sandbox.public import PublicMarket
-from quantcli.sandbox.stream_shapes import micros, millis
+from quantcli.sandbox.stream_shapes import Stamp, micros, millis
 from quantcli.sandbox.stream_sources import Source, open_source
 
 # What is sent as the answer to a request, among the names of streams.
@@ -27,6 +28,9 @@ REPLY = "reply"
 Send = Callable[[str, str], None]
 # Opens the account's own stream under a listen key; what closes it, or `None` if the key is none.
 OpenAccount = Callable[[str, Callable[[str, str], None]], Callable[[], None] | None]
+
+# Opens a stream by its name, `None` if there is none.
+OpenStream = Callable[[str, PublicMarket, Stamp], Source | None]
 
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _MAX_STREAMS = 1024
@@ -48,7 +52,8 @@ class MarketSession:
     """One socket's subscriptions; hears the market from its making until `close`.
 
     `path` and `query` (undecoded) are those of the connection.  `send` gets (name of the stream or `REPLY`,
-    text).  `open_account` is asked about names that could be listen keys.
+    text).  `open_account` is asked about names that could be listen keys, `open_stream` about all; unless
+    told otherwise they are the streams of spot.
     """
 
     def __init__(
@@ -58,13 +63,17 @@ class MarketSession:
         query: str,
         send: Send,
         open_account: OpenAccount | None = None,
+        open_stream: OpenStream = open_source,
     ) -> None:
         self._public = public
+        self._open_stream = open_stream
         self._send = send
         self._open_account = open_account
         values = dict(part.partition("=")[::2] for part in query.split("&"))
         self._stamp = micros if values.get("timeUnit", "").upper() == "MICROSECOND" else millis
         self.combined, names = _target(path, unquote(values.get("streams", "")))
+        if "listenKey" in values:
+            names.append(values["listenKey"])
         self._names: dict[str, Source | None] = {}
         self._accounts: dict[str, Callable[[], None]] = {}
         self._told: dict[tuple[type, str], list[tuple[str, Source]]] = {}
@@ -135,7 +144,7 @@ class MarketSession:
     def _subscribe(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self._names:
-                self._names[name] = open_source(name, self._public, self._stamp)
+                self._names[name] = self._open_stream(name, self._public, self._stamp)
                 self._open(name)
         self._index()
 

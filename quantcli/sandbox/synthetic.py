@@ -12,8 +12,9 @@ from random import Random
 from quantcli.clock import NS_PER_MS, Clock
 from quantcli.errors import NotFoundError, ValidationError
 from quantcli.model.instrument import Number, Symbol, SymbolMetadata, round_to_step, to_decimal
-from quantcli.model.market import BookUpdate, Level, MarketEvent, Ticker, Trade
+from quantcli.model.market import BookUpdate, Level, MarketEvent, MarkPrice, Ticker, Trade
 from quantcli.sandbox.feed import Ready, See, at_once
+from quantcli.sandbox.public import FUNDING_NS
 
 # One step of every market, in seconds: Binance sends changes of the book ten times a second.
 STEP_S = 0.1
@@ -25,6 +26,10 @@ _MOVES = (0, 0, 0, 0, 1, -1, 2, -2)
 _SPREADS = (1, 1, 1, 2, 3)
 _MOST_TRADES = 3
 _CHANGED_LEVELS = 4
+
+# A mark price each second, and the rate of the next funding.
+_STEPS_OF_MARK = 10
+_FUNDING_RATE = 0.0001
 
 _BUY, _SELL = 1, 2
 
@@ -61,6 +66,28 @@ def synthetic_instruments() -> dict[str, SymbolMetadata]:
 START_PRICES = {f"{base}/USDT": Decimal(price) for base, _, _, price in _MARKETS}
 
 
+def synthetic_futures() -> dict[str, SymbolMetadata]:
+    """The same three as perpetual contracts, which are coarser."""
+    return {
+        f"{base}/USDT:USDT": SymbolMetadata(
+            Symbol(base, "USDT", True, "USDT"),
+            "binance",
+            f"{base}USDT",
+            price_tick=Decimal(tick) * 10,
+            lot=max(Decimal("0.001"), Decimal(lot)),
+            min_qty=max(Decimal("0.001"), Decimal(lot)),
+            max_qty=Decimal(1_000),
+            min_price=Decimal(tick) * 10,
+            max_price=Decimal(1_000_000),
+            min_notional=Decimal(5),
+            band_up=Decimal("1.5"),
+            band_down=Decimal("0.5"),
+            max_orders=200,
+        )
+        for base, tick, lot, _ in _MARKETS
+    }
+
+
 class Walk:
     """One market: its book in whole ticks and lots, and how it goes on."""
 
@@ -72,7 +99,7 @@ class Walk:
         self._asks: dict[int, int] = {}
         self._bid = max(_LEVELS + 1, int(price / meta.price_tick))
         self._ask = self._bid + 1
-        self._book_id = self._trade_id = 0
+        self._book_id = self._trade_id = self._steps = 0
 
     def begin(self, now_ns: int, seq: Iterator[int]) -> Iterator[MarketEvent]:
         """The first book, and its quote."""
@@ -108,6 +135,10 @@ class Walk:
             self._bid = max(_LEVELS + 1, self._bid + move)
             self._ask = self._bid + spread
         yield from self._changed(now_ns, seq)
+        if self._meta.symbol.is_futures:
+            if self._steps % _STEPS_OF_MARK == 0:
+                yield self._mark(now_ns, seq)
+            self._steps += 1
 
     def jump(self, bid: Decimal, ask: Decimal, now_ns: int, seq: Iterator[int]) -> Iterator[MarketEvent]:
         """Go to these prices at once: book, quote, and a trade there, by whoever pushed the price.
@@ -124,6 +155,8 @@ class Walk:
         self._bid, self._ask = int(bid / tick), int(ask / tick)
         yield from self._changed(now_ns, seq)
         yield self._trade(now_ns, seq, side, 50)
+        if self._meta.symbol.is_futures:
+            yield self._mark(now_ns, seq)
 
     def _changed(self, now_ns: int, seq: Iterator[int]) -> Iterator[MarketEvent]:
         """The book follows the best prices; the difference to before, and the quote."""
@@ -174,10 +207,9 @@ class Walk:
         )
 
     def _quote(self, now_ns: int, seq: Iterator[int]) -> Ticker:
-        # Spot quotes say no time.
         return Ticker(
             self._symbol,
-            0,
+            now_ns if self._meta.symbol.is_futures else 0,  # spot quotes say no time
             now_ns,
             next(seq),
             self._price(self._bid),
@@ -186,6 +218,12 @@ class Walk:
             self._size(self._asks[self._ask]),
             self._book_id,
         )
+
+    def _mark(self, now_ns: int, seq: Iterator[int]) -> MarkPrice:
+        """Half-way between the best prices; the index is the same."""
+        middle = float((self._bid + self._ask) * self._meta.price_tick / 2)
+        due_ns = (now_ns // FUNDING_NS + 1) * FUNDING_NS
+        return MarkPrice(self._symbol, now_ns, now_ns, next(seq), middle, middle, _FUNDING_RATE, due_ns)
 
     def _levels(self, levels: Iterable[tuple[int, int]]) -> list[Level]:
         return [(self._price(price), self._size(lots)) for price, lots in levels]
@@ -200,10 +238,10 @@ class Walk:
 class SyntheticFeed:
     """All markets of `instruments`, a step each tenth of a second, by one seed.
 
-    `start_prices` are by canonical name (100 where none is given).  `speed` is how many steps a tenth of a
-    second has, 0 as many as clients keep up with; `ready` is awaited before each step.  With `walks` off
-    prices stay where they are until `move`; with `trades` off only `move` makes trades.  The first book and
-    quote of every market come before the hold, like those of a recording.
+    `start_prices` are by canonical name; futures without one begin where spot does, others at 100.  `speed`
+    is how many steps a tenth of a second has, 0 as many as clients keep up with; `ready` is awaited before
+    each step.  With `walks` off prices stay where they are until `move`; with `trades` off only `move` makes
+    trades.  The first book and quote of every market come before the hold, like those of a recording.
     """
 
     def __init__(
@@ -289,7 +327,8 @@ class SyntheticFeed:
 
 
 def _start_price(name: str, meta: SymbolMetadata, prices: Mapping[str, Decimal]) -> Decimal:
-    return round_to_step(prices.get(name, Decimal(100)), meta.price_tick, "ROUND_HALF_EVEN")
+    spot = prices.get(name.partition(":")[0], Decimal(100))
+    return round_to_step(prices.get(name, spot), meta.price_tick, "ROUND_HALF_EVEN")
 
 
 def _difference(before: Mapping[int, int], after: Mapping[int, int]) -> Iterator[tuple[int, int]]:

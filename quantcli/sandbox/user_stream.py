@@ -5,6 +5,7 @@ subscription id: web-socket-api.md ("Event format").  The shapes of the bodies a
 Sans-I/O.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from quantcli.sandbox.order_records import (
     ListChanged,
     Transferred,
 )
+from quantcli.sandbox.venue_account import VenueAccount
 
 # What sends (kind of the event, text).
 Send = Callable[[str, str], None]
@@ -43,38 +45,57 @@ def terminated(at_ns: int) -> dict[str, Any]:
     return {"e": "eventStreamTerminated", "E": at_ns // NS_PER_MS}
 
 
-class UserStream:
-    """Tells the account's events, from now until `close`.
+class EventStream(ABC):
+    """Tells an account's events, from now until `close`.
 
     With a `subscription_id` each is in the frame of the ws-api, without it bare, as on the sockets of listen
     keys.
     """
 
-    def __init__(self, exchange: SandboxExchange, send: Send, subscription_id: int | None = None) -> None:
+    def __init__(self, account: VenueAccount, send: Send, subscription_id: int | None = None) -> None:
         self.subscription_id = subscription_id
-        self._exchange = exchange
+        self._account = account
         self._send = send
-        exchange.listeners.append(self._hear)
+        account.listeners.append(self._hear)
 
     def close(self) -> None:
         """Stop listening."""
-        if self._hear in self._exchange.listeners:
-            self._exchange.listeners.remove(self._hear)
+        if self._hear in self._account.listeners:
+            self._account.listeners.remove(self._hear)
 
-    def terminate(self, at_ns: int) -> None:
-        """Say that the stream ends here, and end it."""
+    def end(self, body: dict[str, Any]) -> None:
+        """Say a last word, and stop."""
         self.close()
-        self._tell(terminated(at_ns))
+        self._tell(body)
 
-    def _hear(self, event: AccountEvent) -> None:
-        for body in messages(event, self._exchange):
+    def _hear(self, event: Any) -> None:
+        for body in self._messages(event):
             self._tell(body)
+
+    @abstractmethod
+    def _messages(self, event: Any) -> list[dict[str, Any]]:
+        """What is told of an event."""
 
     def _tell(self, body: dict[str, Any]) -> None:
         framed = (
             body if self.subscription_id is None else {"subscriptionId": self.subscription_id, "event": body}
         )
         self._send(body["e"], msgspec.json.encode(framed).decode())
+
+
+class UserStream(EventStream):
+    """The spot account's events."""
+
+    def __init__(self, exchange: SandboxExchange, send: Send, subscription_id: int | None = None) -> None:
+        self._exchange = exchange
+        super().__init__(exchange, send, subscription_id)
+
+    def terminate(self, at_ns: int) -> None:
+        """Say that the stream ends here, and end it."""
+        self.end(terminated(at_ns))
+
+    def _messages(self, event: AccountEvent) -> list[dict[str, Any]]:
+        return messages(event, self._exchange)
 
 
 def account_opener(

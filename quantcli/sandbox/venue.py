@@ -8,16 +8,19 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from quantcli.clock import NS_PER_S
 from quantcli.model.market import MarketEvent
 from quantcli.sandbox.chaos import Chaos, Verdict
 from quantcli.sandbox.dispatch import Dispatcher
-from quantcli.sandbox.exchange import AccountEvent, SandboxExchange
+from quantcli.sandbox.exchange import SandboxExchange
+from quantcli.sandbox.futures_exchange import FuturesExchange
+from quantcli.sandbox.futures_table import PREFIX
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.skew import SkewedClock
 from quantcli.sandbox.sockets import Socket
+from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.sandbox.ws_api import ApiSession
 
 
@@ -42,37 +45,32 @@ class Feed(Protocol):
         ...
 
 
-class Venue:
-    """One exchange with all its doors.  `save` keeps the account's state; it is called after whatever changed
-    it and before anybody is told, so that nothing that was acknowledged is lost."""
+A = TypeVar("A", bound=VenueAccount)
+
+
+class Marketplace(Generic[A]):
+    """One account with what the public sees of its markets, and how it is asked.
+
+    `save` keeps the account's state; it is called after whatever changed it and before anybody is told, so
+    that nothing that was acknowledged is lost.
+    """
 
     def __init__(
         self,
-        exchange: SandboxExchange,
+        account: A,
         public: PublicMarket,
         dispatcher: Dispatcher,
-        chaos: Chaos,
-        clock: SkewedClock,
         save: Callable[[], None] | None = None,
     ) -> None:
-        self.exchange = exchange
+        self.account = account
         self.public = public
         self.dispatcher = dispatcher
-        self.chaos = chaos
-        self.clock = clock
-        self.sockets: set[Socket] = set()
-        self.api_sessions: set[ApiSession] = set()
-        self.calls: Counter[str] = Counter()
         self._save = save
         self._has_changed = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        exchange.listeners.append(self._on_account_event)
-
-    def _on_account_event(self, _: AccountEvent) -> None:
-        self._has_changed = True
+        account.listeners.append(lambda _: self.note_change())
 
     def note_change(self) -> None:
-        """Something is to be kept that no account event tells of."""
+        """Something is to be kept."""
         self._has_changed = True
 
     def settle(self) -> None:
@@ -83,9 +81,62 @@ class Venue:
 
     def see(self, event: MarketEvent) -> None:
         """Take in one event of the markets: resting orders meet it, then the public sees it."""
-        self.exchange.see(event)
+        self.account.see(event)
         self.settle()
         self.public.see(event)
+
+
+class Venue:
+    """One exchange with all its doors: a spot account and a futures account side by side."""
+
+    def __init__(
+        self,
+        spot: Marketplace[SandboxExchange],
+        futures: Marketplace[FuturesExchange],
+        chaos: Chaos,
+        clock: SkewedClock,
+    ) -> None:
+        self.spot = spot
+        self.futures = futures
+        self.chaos = chaos
+        self.clock = clock
+        self.sockets: set[Socket] = set()
+        self.api_sessions: set[ApiSession] = set()
+        self.calls: Counter[str] = Counter()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def dispatcher_of(self, path: str) -> Dispatcher:
+        """Who answers a REST request."""
+        return (self.futures if path.startswith(PREFIX) else self.spot).dispatcher
+
+    def account_of(self, order_id: int) -> VenueAccount:
+        """Whose order this is; spot's, if nobody's."""
+        if self.futures.account.ledger.order(order_id) is not None:
+            return self.futures.account
+        return self.spot.account
+
+    def account_named(self, name: str | None) -> VenueAccount:
+        """The account `spot` or `futures`; unless named, the one that has markets, spot first.
+
+        Raises `KeyError` for another name.
+        """
+        accounts: dict[str, VenueAccount] = {"spot": self.spot.account, "futures": self.futures.account}
+        usual = "spot" if self.spot.account.instruments or not self.futures.account.instruments else "futures"
+        return accounts[usual if name is None else name]
+
+    def note_change(self) -> None:
+        """Something is to be kept that no account event tells of."""
+        self.spot.note_change()
+        self.futures.note_change()
+
+    def settle(self) -> None:
+        """Keep the accounts' state, if it has changed."""
+        self.spot.settle()
+        self.futures.settle()
+
+    def see(self, event: MarketEvent) -> None:
+        """Take in one event of the markets."""
+        (self.futures if event.symbol in self.futures.account.instruments else self.spot).see(event)
 
     async def room(self) -> None:
         """Wait until no client is far behind with reading: for a feed that can wait."""
@@ -106,11 +157,14 @@ class Venue:
     @contextmanager
     def looking_back(self, lag_s: float) -> Iterator[None]:
         """Queries in here answer from the state of so long ago; orders act at once all the same."""
-        self.exchange.lag_ns = round(lag_s * NS_PER_S)
+        accounts = (self.spot.account, self.futures.account)
+        for account in accounts:
+            account.lag_ns = round(lag_s * NS_PER_S)
         try:
             yield
         finally:
-            self.exchange.lag_ns = 0
+            for account in accounts:
+                account.lag_ns = 0
 
     def disconnect(self, purpose: str = "all") -> int:
         """Close the sockets of one purpose ("user", "market") or all; how many."""
@@ -120,11 +174,13 @@ class Venue:
         return len(chosen)
 
     def terminate(self) -> int:
-        """End the account's events on every connection with `eventStreamTerminated`; how many."""
+        """End the accounts' events on every connection, with `eventStreamTerminated` or (futures)
+        `listenKeyExpired`; how many."""
         telling = [session for session in self.api_sessions if session.is_subscribed]
         for session in telling:
             session.terminate()
-        return len(telling)
+        expired: int = self.futures.dispatcher.listen_keys.expire(self.clock.now_ns())
+        return len(telling) + expired
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Carry something out beside, whether or not the client that asked for it stays."""

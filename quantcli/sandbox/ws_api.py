@@ -39,6 +39,9 @@ OWN_METHODS = (
     "userDataStream.unsubscribe",
 )
 
+# … and those of them that do not concern the account's events, which futures tell elsewhere.
+SESSION_METHODS = ("session.logon", "session.status", "session.logout")
+
 _VERSION = "v3/"
 _RETRY_AFTER = "Retry-After"
 _LIMITS_WISH = "returnRateLimits"
@@ -48,12 +51,13 @@ class ApiSession:
     """One connection.  `send` gets (kind of the account event, text); replies are returned.
 
     `query` is that of the connection's address: `returnRateLimits=false` leaves the limits out of replies.
+    `exchange` is whose events can be subscribed to; `None` (on futures): nobody's.
     """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
-        exchange: SandboxExchange,
+        exchange: SandboxExchange | None,
         clock: Clock,
         send: Send,
         query: str = "",
@@ -78,6 +82,8 @@ class ApiSession:
             self._unsubscribe,
         )
         self._own = dict(zip(OWN_METHODS, own, strict=True))
+        if exchange is None:
+            self._own = {name: act for name, act in self._own.items() if name in SESSION_METHODS}
 
     @property
     def is_subscribed(self) -> bool:
@@ -177,6 +183,7 @@ class ApiSession:
         return self._open_stream()
 
     def _open_stream(self) -> dict[str, Any]:
+        assert self._exchange is not None
         if self._stream is not None:
             raise ApiError(*_ALREADY_SUBSCRIBED)
         self._stream = UserStream(self._exchange, self._send, self._next_subscription)

@@ -2,68 +2,70 @@
 
 Spot: an order must be covered in full and holds its cover; a buy covers its notional and the worst fee, or
 its notional alone where the fee is taken from what it buys.
-Linear futures: one cross-margined wallet per settlement currency.  Positions and orders together may be
-worth `LEVERAGE` times the wallet; positions count at what they cost; orders that only reduce are free.
+Linear futures: one cross-margined wallet per settlement currency.  Positions and orders together need their
+worth divided by the leverage of their market (`LEVERAGE`, unless set) in the wallet; positions count at what
+they cost; orders that only reduce are free.
 Profit is booked to the wallet when a position shrinks.  Spot and futures draw on the same balances.
 There is no liquidation, no funding, no interest.
 
-Every amount is exact but one: the cost of what is closed of a position is its share of the whole cost,
-rounded towards zero to `COST_DECIMALS` decimals; the remainder stays in the cost of what is left.
+Every amount is exact but the cost of a part of a position (see `holding`), and margin at a leverage that
+leaves no exact quotient, which is rounded up to `_MARGIN_UNIT`.
 
 Knows nothing of prices in the market or of how orders are matched.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_DOWN, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, localcontext
+from decimal import ROUND_UP, Context, Decimal, localcontext
+from typing import NamedTuple
 
 from quantcli.model.account import AssetBalance, Position
 from quantcli.model.instrument import Side, SymbolMetadata
 from quantcli.simulation.fees import Fees
+from quantcli.simulation.holding import COST_DECIMALS, EXACT, Holding
 from quantcli.simulation.market import Take
 from quantcli.simulation.orders import LiveOrder
 
+__all__ = ["COST_DECIMALS", "LEVERAGE", "Account", "Margin"]
+
 LEVERAGE = 20
-COST_DECIMALS = 12
 _ZERO = Decimal(0)
-# An amount that does not fit in 100 digits is an error, never a rounding.
-_EXACT = Context(prec=100, traps=[DivisionByZero, Inexact, InvalidOperation])
-# Cutting off twice cuts off once: the quotient's digits first, then its decimals.
-_CUT = Context(prec=100, rounding=ROUND_DOWN)
-_COST_UNIT = Decimal(1).scaleb(-COST_DECIMALS)
+_UP = Context(prec=100, rounding=ROUND_UP)
+_MARGIN_UNIT = Decimal("1E-24")
 
 
-class _Contract:
-    """A futures position, its cost (negative for shorts), and the notional of the orders that could change
-    it; all amounts in the settlement currency."""
+class Margin(NamedTuple):
+    """A futures market of the account: position, its cost, notional of the orders that could change it, the
+    worth of it all if the worse side of the orders fills, and what the leverage makes of that."""
 
-    __slots__ = ("buys", "cost", "meta", "qty", "sells")
+    qty: Decimal
+    cost: Decimal
+    buys: Decimal
+    sells: Decimal
+    exposure: Decimal
+    leverage: int
+    margin: Decimal
+
+
+class _Contract(Holding):
+    """A futures position, and the notional of the orders that could change it; all amounts in the settlement
+    currency."""
+
+    __slots__ = ("buys", "leverage", "meta", "sells")
 
     def __init__(self, meta: SymbolMetadata) -> None:
+        super().__init__()
         self.meta = meta
-        self.qty = self.cost = self.buys = self.sells = _ZERO
+        self.buys = self.sells = _ZERO
+        self.leverage = LEVERAGE
 
     def exposure(self, more_buys: Decimal = _ZERO, more_sells: Decimal = _ZERO) -> Decimal:
         """Cost and notional if the worse side of the orders fills."""
         return max(abs(self.cost + self.buys + more_buys), abs(self.cost - self.sells - more_sells))
 
-    def change(self, signed: Decimal, price: Decimal) -> Decimal:
-        """Take a fill into the position; the profit it realises."""
-        unit = price * self.meta.contract_size
-        closed = _ZERO
-        if self.qty * signed < 0:
-            closed = min(abs(signed), abs(self.qty)).copy_sign(self.qty)
-        share = self._share(closed)
-        self.cost += (signed + closed) * unit - share
-        self.qty += signed
-        return closed * unit - share
-
-    def _share(self, closed: Decimal) -> Decimal:
-        """The part of the cost that goes with what is closed."""
-        if closed in (_ZERO, self.qty):
-            return self.cost if closed else _ZERO
-        part = _CUT.divide(self.cost * closed, self.qty)
-        return part.quantize(_COST_UNIT, context=_CUT)
+    def margin(self, exposure: Decimal) -> Decimal:
+        """What so much exposure needs in the wallet."""
+        return _UP.divide(exposure, Decimal(self.leverage)).quantize(_MARGIN_UNIT, context=_UP)
 
 
 class Account:
@@ -82,15 +84,15 @@ class Account:
         self._contracts = {n: _Contract(m) for n, m in instruments.items() if m.symbol.is_futures}
         for position in positions:
             if contract := self._contracts.get(position.symbol):
-                with localcontext(_EXACT):
-                    contract.change(position.qty, position.avg_price)
+                with localcontext(EXACT):
+                    contract.change(position.qty, position.avg_price * contract.meta.contract_size)
 
     def covers(
         self, order: LiveOrder, takes: Sequence[Take] = (), instead_of: LiveOrder | None = None
     ) -> bool:
         """The account can pay for the order: at its limit or stop price, or for the `takes` of a market
         order.  A futures order may take the place of an open one on its side (`instead_of`)."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return self._covers(order, takes, _held(instead_of) if instead_of else _ZERO)
 
     def _covers(self, order: LiveOrder, takes: Sequence[Take], freed: Decimal) -> bool:
@@ -108,27 +110,27 @@ class Account:
         more = (notional, _ZERO) if order.terms.side is Side.BUY else (_ZERO, notional)
         before, after = contract.exposure(), contract.exposure(*more)
         settle = order.meta.symbol.settle
-        room = LEVERAGE * self._free[settle] - self._exposure(settle)
-        return after <= before or after - before <= room
+        needed = self._margin(settle) - contract.margin(before) + contract.margin(after)
+        return after <= before or needed <= self._free[settle]
 
-    def _exposure(self, settle: str) -> Decimal:
+    def _margin(self, settle: str) -> Decimal:
         mine = (c for c in self._contracts.values() if c.meta.symbol.settle == settle)
-        return sum((c.exposure() for c in mine), _ZERO)
+        return sum((c.margin(c.exposure()) for c in mine), _ZERO)
 
     def hold(self, order: LiveOrder) -> None:
         """Hold back what the order needs while it is open."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             order.unit_hold = self._unit_hold(order)
             self._move_hold(order, order.remaining)
 
     def hold_once(self, one: LiveOrder, other: LiveOrder) -> None:
         """Hold back what the dearer of two orders needs, of which only one can ever be executed."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             self.hold(max(one, other, key=self._unit_hold))
 
     def release(self, order: LiveOrder) -> None:
         """Give back what the order still holds."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             self._move_hold(order, -order.remaining)
         order.unit_hold = _ZERO
 
@@ -154,7 +156,7 @@ class Account:
 
     def settle(self, order: LiveOrder, qty: Decimal, price: Decimal, is_maker: bool) -> Decimal:
         """Book a fill, before it is taken off the order's remaining quantity; the fee, in `fee_asset`."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             self._move_hold(order, -qty)
             return self._book(order, qty, price, is_maker)
 
@@ -164,7 +166,7 @@ class Account:
         notional = qty * price * order.meta.contract_size
         if symbol.is_futures:
             fee = self._fees.charge(notional, is_maker)
-            profit = self._contracts[order.terms.symbol].change(signed, price)
+            profit = self._contracts[order.terms.symbol].change(signed, price * order.meta.contract_size)
             self._free[symbol.settle] += profit - fee
             return fee
         self._free[symbol.base] += signed
@@ -185,7 +187,7 @@ class Account:
 
     def transfer(self, asset: str, amount: Decimal) -> bool:
         """Let an amount come, or go (below zero); false, and nothing moves, if that is more than is free."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             if self._free[asset] + amount < 0:
                 return False
             self._free[asset] += amount
@@ -200,14 +202,14 @@ class Account:
         if meta.symbol.is_futures:
             return self._contracts[meta.symbol.name].qty
         base = meta.symbol.base
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return self._free.get(base, _ZERO) + self._locked.get(base, _ZERO)
 
     def balances(self) -> tuple[AssetBalance, ...]:
         """Every asset ever held, in order of name.  Margin in use is free but not available."""
-        with localcontext(_EXACT):
+        with localcontext(EXACT):
             return tuple(
-                AssetBalance(asset, free - self._exposure(asset) / LEVERAGE, free, locked, free + locked)
+                AssetBalance(asset, free - self._margin(asset), free, locked, free + locked)
                 for asset in sorted({*self._free, *self._locked})
                 for free, locked in [(self._free[asset], self._locked[asset])]
             )
@@ -215,6 +217,32 @@ class Account:
     def positions(self) -> dict[str, Decimal]:
         """Signed quantity of every futures position, by symbol."""
         return {name: contract.qty for name, contract in self._contracts.items() if contract.qty}
+
+    # What only futures have.
+
+    def contract(self, symbol: str) -> Margin:
+        """A futures market as it stands.  Raises `KeyError` for any other."""
+        one = self._contracts[symbol]
+        with localcontext(EXACT):
+            exposure = one.exposure()
+            margin = one.margin(exposure)
+        return Margin(one.qty, one.cost, one.buys, one.sells, exposure, one.leverage, margin)
+
+    def set_leverage(self, symbol: str, leverage: int) -> bool:
+        """Let a futures market need its worth divided by this; false, and nothing changes, if the wallet
+        does not hold as much."""
+        one = self._contracts[symbol]
+        before, one.leverage = one.leverage, leverage
+        settle = one.meta.symbol.settle
+        with localcontext(EXACT):
+            if leverage < before and self._margin(settle) > self._free[settle]:
+                one.leverage = before
+        return one.leverage == leverage
+
+    def reopen(self, symbol: str, qty: Decimal, cost: Decimal) -> None:
+        """Let a futures position be what it was before a restart."""
+        one = self._contracts[symbol]
+        one.qty, one.cost = qty, cost
 
 
 def _held(order: LiveOrder) -> Decimal:

@@ -11,7 +11,7 @@ Here the parts are joined: which streams at which address, trading rules, snapsh
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Iterable
 
-from quantcli.clock import Clock
+from quantcli.clock import NS_PER_S, Clock
 from quantcli.codecs.binance import BinanceCodec, Market
 from quantcli.errors import ExchangeError, NotFoundError, RateLimitError, UsageError
 from quantcli.model.instrument import Symbol, SymbolMetadata
@@ -28,6 +28,7 @@ from quantcli.venues.urls import Urls
 _MARKETS: dict[str, Market] = {"spot": "spot", "usdm": "usdm", "coinm": "coinm"}
 # USDⓈ-M, "Important WebSocket Change Notice": these have an address of their own.
 _SLOW = (Channel.AGG_TRADES, Channel.BARS, Channel.MARKS)
+_CLOCK_SET_NS = NS_PER_S  # what two clocks may differ by in a second without one having been set
 
 
 class BinanceFeed:
@@ -142,8 +143,13 @@ class BinanceFeed:
             self._failed.set_exception(error)
 
     async def _watch_for_silence(self) -> None:
+        loop = asyncio.get_running_loop()
         while True:
+            before_s, before_ns = loop.time(), self._clock.now_ns()
             await asyncio.sleep(min(1.0, self._patience.stale))
+            set_ns = self._clock.now_ns() - before_ns - int((loop.time() - before_s) * NS_PER_S)
+            if abs(set_ns) > _CLOCK_SET_NS:
+                self._hearing.clock_was_set(set_ns)
             silent = self._hearing.silent(self._patience.stale)
             for line in self._lines:
                 if any(channel in line.channels for channel in silent):

@@ -17,7 +17,7 @@ from quantcli.codecs.binance import BinanceCodec, Market
 from quantcli.errors import ExchangeError, RecordingError
 from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.market import EVENT_TYPES, BookUpdate, Channel, MarketEvent, Ticker
-from quantcli.venues.depth_merge import DepthMerge, Fate
+from quantcli.venues.depth_merge import GOES_ON, DepthMerge, Fate
 from quantcli.venues.feed import Arrivals, Put, Tally
 from quantcli.venues.inbox import Gap, Notice
 from quantcli.venues.pulse import Doubt, Pulse
@@ -180,12 +180,18 @@ class Hearing:
             found.append(pulse.channel)
         return found
 
+    def clock_was_set(self, by_ns: int) -> None:
+        """The clock was put forward or back by so much: that was no silence."""
+        now_ns = self._clock.now_ns()
+        for pulse in self._pulses.values():
+            pulse.shift(by_ns, now_ns)
+
     def _diff(self, update: BookUpdate, pulse: Pulse, now_ns: int) -> None:
         pulse.heard(now_ns)
         book = self._books[update.symbol]
         before = book.last_id
         fate = book.diff(update)
-        if fate is Fate.GOES_ON:
+        if fate is GOES_ON:
             self._arrivals.seq += 1
             self._put(update)
         elif fate is Fate.OLD:

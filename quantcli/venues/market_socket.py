@@ -16,18 +16,16 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Protocol
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from quantcli.errors import ExchangeError
 from quantcli.venues.backoff import Backoff
 from quantcli.venues.feed import Patience
+from quantcli.venues.push_socket import PushSocket, open_socket
 
 MOST_STREAMS = 1024
 _BATCH = 100  # streams per request
 _BETWEEN_S = 0.25  # requests of ours: four a second, and room for a pong
-_LONGEST_FRAME = 16 * 1024 * 1024
-_FRAMES_AHEAD = 1024  # read from the kernel before we have taken them
 LOST = (OSError, WebSocketException, TimeoutError, ExchangeError)
 
 
@@ -69,7 +67,7 @@ class MarketSocket:
         self._listener = listener
         self._patience = patience
         self._dice = dice
-        self._socket: ClientConnection | None = None
+        self._socket: PushSocket | None = None
         self._asked = 0
         self._replies: dict[int, asyncio.Future[_Reply]] = {}
         self._turn = asyncio.Lock()  # one request at a time
@@ -80,7 +78,7 @@ class MarketSocket:
         pauses = Backoff(self._patience.backoff, self._patience.backoff_most, self._dice)
         while True:
             try:
-                async with self._connect() as socket:
+                async with open_socket(self.url, self._listener.heard, self._patience) as socket:
                     await self._serve(socket, pauses)
             except LOST as error:
                 self._listener.lost(_in_words(error))
@@ -115,25 +113,11 @@ class MarketSocket:
             if waiting is not None and not waiting.done():
                 waiting.set_result(reply)
 
-    def _connect(self) -> connect:
-        patience = self._patience
-        return connect(
-            self.url,
-            open_timeout=patience.connect,
-            ping_interval=patience.ping,
-            ping_timeout=max(patience.dead - patience.ping, patience.ping / 2),
-            close_timeout=1.0,
-            compression=None,
-            max_queue=_FRAMES_AHEAD,
-            max_size=_LONGEST_FRAME,
-            proxy=None,
-        )
-
-    async def _serve(self, socket: ClientConnection, pauses: Backoff) -> None:
+    async def _serve(self, socket: PushSocket, pauses: Backoff) -> None:
         """Subscribe and listen; replace the connection when its time has come, again and again."""
         closing = contextlib.AsyncExitStack()
         async with closing:
-            reader = asyncio.create_task(self._listen(socket, self._listener.heard))
+            reader = asyncio.create_task(_listen(socket))
             try:
                 self._socket = socket
                 wanted = self._ask_for(socket, list(self.streams), self._listener.subscribed)
@@ -145,14 +129,7 @@ class MarketSocket:
                     if renewed is not None:
                         reader = renewed
             finally:
-                reader.cancel()
-                with contextlib.suppress(asyncio.CancelledError, *LOST):
-                    await reader
-
-    async def _listen(self, socket: ClientConnection, hear: Callable[[bytes], None]) -> None:
-        receive = socket.recv
-        while True:
-            hear(await receive(decode=False))
+                await _end(reader)
 
     async def _wait_for_age(self, reader: "asyncio.Task[None]") -> None:
         """Until the connection is to be replaced; raises what ended it before."""
@@ -175,32 +152,32 @@ class MarketSocket:
         Frames of the new one wait until the old one has been heard to its end; of what both had, the
         listener takes the first.
         """
-        old = self._socket
+        old, keeper = self._socket, _Keeper(self.answered)
         try:
-            socket = await closing.enter_async_context(self._connect())
+            socket = await closing.enter_async_context(open_socket(self.url, keeper, self._patience))
         except LOST:
             return None
-        keeper = _Keeper(self.answered)
-        fresh = asyncio.create_task(self._listen(socket, keeper))
+        fresh = asyncio.create_task(_listen(socket))
         try:
             await _or_fails(self._ask_for(socket, list(self.streams), _nobody), fresh)
             await asyncio.wait({fresh, reader}, timeout=self._patience.overlap)
             if fresh.done():
                 fresh.result()
-        except LOST:
-            fresh.cancel()
+            await _end(reader)
+        except BaseException as error:
+            await _end(fresh)
+            if not isinstance(error, LOST):
+                raise
+            await socket.close()
             return None
         self._socket = socket
-        reader.cancel()
-        with contextlib.suppress(asyncio.CancelledError, *LOST):
-            await reader
         keeper.hand_over(self._listener.heard)
         if old is not None:
             await old.close()
         return fresh
 
     async def _ask_for(
-        self, socket: ClientConnection, streams: list[str], tell: Callable[[Iterable[str]], None]
+        self, socket: PushSocket, streams: list[str], tell: Callable[[Iterable[str]], None]
     ) -> None:
         for start in range(0, len(streams), _BATCH):
             batch = streams[start : start + _BATCH]
@@ -213,7 +190,7 @@ class MarketSocket:
             told = reply.error or {"code": reply.code or 0, "msg": reply.msg}
             self._listener.refused(batch, f"{told.get('code')} {told.get('msg')}")
 
-    async def _request(self, socket: ClientConnection, method: str, streams: list[str]) -> _Reply:
+    async def _request(self, socket: PushSocket, method: str, streams: list[str]) -> _Reply:
         """One request and its reply; raises `TimeoutError` without one."""
         async with self._turn:
             self._asked += 1
@@ -252,6 +229,23 @@ class _Keeper:
             hear(frame)
         self._kept.clear()
         self._hear = hear
+
+
+async def _listen(socket: PushSocket) -> None:
+    """Let a connection be heard until it ends, which raises why, or until this is cancelled."""
+    try:
+        await socket.ended()
+    finally:
+        socket.mute()
+
+
+async def _end(reader: "asyncio.Task[None]") -> None:
+    """Listen no more.  Raises what the listener raised, and not how the connection ended."""
+    reader.cancel()
+    await asyncio.wait({reader})
+    if not reader.cancelled():
+        with contextlib.suppress(*LOST):
+            reader.result()
 
 
 async def _or_fails(work: Coroutine[None, None, None], reader: "asyncio.Task[None]") -> None:

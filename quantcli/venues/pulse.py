@@ -96,6 +96,11 @@ class Pulse:
         self._times *= 2
         self.heard_ns = now_ns
 
+    def shift(self, by_ns: int, now_ns: int) -> None:
+        """The clock was set: what was heard was heard so much later by it, and not after now."""
+        self.heard_ns = min(self.heard_ns + by_ns, now_ns)
+        self._since_ns = min(self._since_ns + by_ns, self.heard_ns)
+
     def _skip(self, start: int, stop: int) -> None:
         if not self._is_resumed:
             self.doubt = self.doubt or Doubt("sequence", f"id {stop} after {start - 1}")

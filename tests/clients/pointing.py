@@ -17,7 +17,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from tests.loopback import Controls
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 # Only spot is served: what else ccxt asks for as it loads would be asked in vain.
 CCXT_OPTIONS = {"fetchMarkets": {"types": ["spot"]}}
 

@@ -1,6 +1,7 @@
 """binance-sdk-spot, Binance's own SDK: its models read every answer; REST, websocket API, market streams."""
 
 import asyncio
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
@@ -259,3 +260,21 @@ async def test_market_streams_fit_their_models(streams):
     assert (told["trade"].e, told["kline"].e, told["diff"].e) == ("trade", "kline", "depthUpdate")
     assert float(told["quote"].b) < float(told["quote"].a)
     assert len((await streams.list_subscribe())["result"]) == len(opened)
+
+
+async def test_it_works_encrypted_for_who_trusts_the_sandboxs_authority(exchange):
+    trust = ssl.create_default_context(cafile=exchange.told["ca"])
+    account = (exchange.key, exchange.secret)
+    client = Spot(
+        ConfigurationRestAPI(*account, base_path=exchange.told["tls_url"], https_agent=trust),
+        ConfigurationWebSocketAPI(
+            *account, stream_url=exchange.told["tls_ws_url"] + "/ws-api/v3", https_agent=trust
+        ),
+    )
+    answer = await asyncio.to_thread(client.rest_api.get_account)
+    assert answer.data().can_trade
+    requests = client.websocket_api
+    await requests.create_connection()
+    placed = await requests.order_place(MARKET, "BUY", "LIMIT", **LIMIT)
+    assert order_of(exchange, placed.data().result.order_id)["status"] == "NEW"
+    await requests.close_connection(close_session=True)

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import ccxt.pro
@@ -214,3 +215,18 @@ async def test_a_stranger_is_not_trusted(stock_client, exchange):
     finally:
         await one.close()
     assert await stock_client.public_get_ping() == {}
+
+
+async def test_a_recorded_book_is_followed_as_fast_as_it_comes():
+    recordings = Path(__file__).parents[2] / "recordings"
+    with Sandbox("--from", str(recordings), "--hold", "--speed", "0") as exchange:
+        async with ccxt.pro.binance(ccxt_settings(exchange)) as client:
+            await soon(client.watch_order_book("NEXO/USDT"))
+            exchange.feed(start=True)
+            await until(lambda: exchange.ask("GET", "feed")["events"] > 5_000)
+            stand_still(exchange)
+            truth = await client.public_get_depth({"symbol": "NEXOUSDT", "limit": 5_000})
+            book = client.orderbooks["NEXO/USDT"]
+            await until(lambda: book["nonce"] == truth["lastUpdateId"])
+            assert book["bids"] == [[float(price), float(size)] for price, size in truth["bids"]]
+            assert book["asks"] == [[float(price), float(size)] for price, size in truth["asks"]]

@@ -244,6 +244,21 @@ async def test_the_account_is_told_as_it_happens(exchange, sockets, async_client
     assert Decimal(last["BTC"]["f"]) == Decimal(balance_of(exchange, "BTC")["free"])
 
 
+async def test_the_account_is_told_in_the_old_way_under_a_listen_key(sockets, async_client, name):
+    key = await async_client.stream_get_listen_key()
+    async with sockets.multiplex_socket([key]) as stream:
+        await async_client.order_limit_buy(**LIMIT, newClientOrderId=name)
+        report, position = [await soon(stream.recv()) for _ in range(2)]
+        await async_client.stream_keepalive(key)
+        # Its reader looks whether it shall end when something arrives, so something does.
+        last = asyncio.create_task(async_client.cancel_order(**MARKET, origClientOrderId=name))
+        await asyncio.sleep(0)
+    await last
+    assert (report["stream"], report["data"]["c"]) == (key, name)
+    assert position["data"]["e"] == "outboundAccountPosition"
+    await async_client.stream_close(key)
+
+
 async def test_orders_go_through_the_websocket_too(exchange, async_client, name):
     placed = await async_client.ws_order_limit_buy(**LIMIT, newClientOrderId=name)
     found = await async_client.ws_get_order(**MARKET, origClientOrderId=name)

@@ -23,7 +23,7 @@ from quantcli.venues.calls import Credentials
 from quantcli.venues.inbox import Inbox
 from quantcli.venues.live import LiveVenue
 from tests.loopback import InProcessSandbox
-from tests.venues.opened import SYMBOL, placing, venue_of
+from tests.venues.opened import SYMBOL, next_of, placing, venue_of
 
 PLACE, CANCEL, LOOK = "POST /api/v3/order", "DELETE /api/v3/order", "GET /api/v3/order"
 AMEND, LIST = "PUT /api/v3/order/amend/keepPriority", "POST /api/v3/orderList/oco"
@@ -82,6 +82,14 @@ def cancel(place: Place) -> Cancel:
 
 def look_up(place: Place) -> Lookup:
     return Lookup(place.client_order_id, SYMBOL)
+
+
+async def until(inbox: Inbox, kind: Any, is_it: Callable[[Any], bool]) -> Any:
+    """The first item of a kind that is meant; all before it are dropped."""
+    async with asyncio.timeout(10):
+        while not is_it(item := await next_of(inbox, kind)):
+            pass
+    return item
 
 
 @asynccontextmanager

@@ -53,7 +53,11 @@ class Bot:
         self._process: subprocess.Popen[bytes] | None = None
         self._environment = {
             key: value for key, value in os.environ.items() if not key.startswith("QUANT_")
-        } | {"QUANT_BINANCE_API_KEY": sandbox["api_key"], "QUANT_BINANCE_SECRET": sandbox["secret"]}
+        } | {
+            "QUANT_BINANCE_API_KEY": sandbox["api_key"],
+            "QUANT_BINANCE_SECRET": sandbox["secret"],
+            "XDG_RUNTIME_DIR": str(folder),  # where the processes of an account count their requests
+        }
 
     def start(self, *words: str) -> None:
         """Start it; what it prints goes to files."""

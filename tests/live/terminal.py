@@ -33,10 +33,13 @@ _LOOK_EVERY_S = 0.02
 def wait_until(is_so: Callable[[], Any], what: Callable[[], str] = str, within_s: float = _PATIENCE_S) -> Any:
     """Wait until something is so, and return it; `what` tells what there was instead."""
     ends = time.monotonic() + within_s
-    while not (found := is_so()):
-        assert time.monotonic() < ends, what()
-        time.sleep(_LOOK_EVERY_S)
-    return found
+    while True:
+        began = time.monotonic()
+        if found := is_so():
+            return found
+        looked = time.monotonic()
+        assert looked < ends, what()
+        time.sleep(max(_LOOK_EVERY_S, 4 * (looked - began)))  # looking must not take the machine
 
 
 def accepted(running: "Running", times: int) -> Callable[[], bool]:

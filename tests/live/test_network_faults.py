@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from quantcli.codecs.binance_orders import BinanceOrders
-from quantcli.model.market import Channel
+from quantcli.model.market import Channel, Ticker, Trade
 from quantcli.model.message import (
     Absence,
     Observation,
@@ -46,6 +46,7 @@ from tests.live.at_exchange import (
     look_up,
     opened,
     opened_at,
+    until,
 )
 from tests.loopback import InProcessSandbox
 from tests.venues.opened import SYMBOL, drain, next_of
@@ -198,8 +199,7 @@ async def test_n13_an_address_that_is_no_longer_allowed_is_not_asked_in_a_storm(
     assert isinstance(await at.report(look_up(standing)), Silence)
     drain(at.inbox)
     at.exchange.disconnect("user")
-    while "refused: 401 -2015" not in (await next_of(at.inbox, Notice)).message:
-        pass
+    await until(at.inbox, Notice, lambda notice: "refused: 401 -2015" in notice.message)
     await asyncio.sleep(0.5)  # in which an eager stream would knock many times
     calls = at.exchange.calls()
     assert {name: calls[name] - before.get(name, 0) for name in (PLACE, CANCEL, LOOK)} == {
@@ -219,8 +219,7 @@ async def test_n14_news_go_on_while_requests_get_no_answer(at: Ground) -> None:
     assert isinstance(placed, Observation)
     at.exchange.chaos(*({"on": f"{verb} *", "fault": "lost_request"} for verb in ("GET", "POST", "DELETE")))
     at.exchange.fill(int(placed.exchange_order_id))
-    while (await next_of(at.inbox, Observation)).status is not OrderStatus.FILLED:
-        pass
+    await until(at.inbox, Observation, lambda seen: seen.status is OrderStatus.FILLED)
     assert is_in_doubt(await at.report(at.placing()))
 
 
@@ -319,8 +318,7 @@ async def test_n7_a_silent_stream_is_cut_and_what_it_missed_is_asked_for(at: Gro
         at.exchange.chaos()
         after = at.placing()
         await at.report(after)
-        while (await next_of(inbox, Observation)).client_order_id != after.client_order_id:
-            pass
+        await until(inbox, Observation, lambda seen: seen.client_order_id == after.client_order_id)
         assert stream.connections >= 2
 
 
@@ -337,8 +335,7 @@ async def test_n20_a_message_that_is_none_is_made_up_for_and_the_next_one_heard(
         at.exchange.chaos()
         after = at.placing()
         await at.report(after)
-        while (await next_of(inbox, Observation)).client_order_id != after.client_order_id:
-            pass
+        await until(inbox, Observation, lambda seen: seen.client_order_id == after.client_order_id)
 
 
 async def test_n20_messages_in_pieces_are_whole_and_bytes_that_are_no_text_are_made_up_for(
@@ -381,8 +378,7 @@ async def test_n20_a_market_message_that_is_none_is_a_gap_and_the_feed_goes_on(a
         at.exchange.chaos({"on": "market btcusdt@trade", "fault": "garbled", "calls": [1], "text": text})
         await next_of(inbox, Gap)
         drain(inbox)
-        while isinstance(await next_of(inbox, object), Gap | Notice):
-            pass
+        await until(inbox, Trade | Ticker, bool)
     finally:
         running.cancel()
         with suppress(asyncio.CancelledError):

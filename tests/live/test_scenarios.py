@@ -13,6 +13,8 @@ from tests.live.scenarios import SCENARIOS, Result, Scenario, run
 _LANES = 8
 # Binance's fence, as the manifest has it: the deadline of a placement, and what the engine may add; then 3 s.
 _RESOLVED_S = 5 + 10 + 3
+# Where the exchange itself cannot say it sooner: its copies are 40 s behind, it is closed for 45 s.
+_NOT_SOONER = {"l40", "m"}
 
 
 @pytest.fixture(scope="module")
@@ -28,4 +30,4 @@ def test_the_ledger_is_the_truth(scenario: Scenario, results: dict[str, Future[R
     result = results[scenario.name].result(timeout=400)
     assert result.verdict.is_clean, f"{result.verdict.notes[:8]}\n{result.log}"
     assert result.verdict.orders >= 50
-    assert result.worst_s <= _RESOLVED_S or scenario.name == "l40"
+    assert result.worst_s <= _RESOLVED_S or scenario.name in _NOT_SOONER

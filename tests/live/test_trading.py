@@ -1,6 +1,8 @@
 """`quant trade --live` and `quant reconcile` as their users meet them, against the sandbox."""
 
+import io
 import json
+import re
 import signal
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -10,6 +12,10 @@ from typing import Any
 import pytest
 
 from quantcli.cli.app import main
+from quantcli.cli.output import Output
+from quantcli.cli.teller import Teller
+from quantcli.model.event import RiskLimit
+from quantcli.venues.inbox import Notice
 from tests.live.terminal import KEY, LIMITS, SECRET, Terminal, accepted
 from tests.loopback import Sandbox
 
@@ -143,6 +149,25 @@ def test_h8_a_key_that_may_withdraw_is_refused(exchange: Sandbox, user: Terminal
     assert "this key may withdraw money" in err
 
 
+def test_h17_an_exchanges_text_steers_no_terminal_and_looks_like_no_line_of_ours(
+    exchange: Sandbox, user: Terminal, call: Call
+) -> None:
+    """Neither in an error, nor in a remark, nor in an event."""
+    hostile = "no\x1b[2J\x1b]0;owned\x07\rready: BTC/USDT\nerror: all is well\u202e\x9b"
+    told = {"fault": "status", "status": 400, "code": -1100, "message": hostile}
+    exchange.chaos({"on": "GET /api/v3/exchangeInfo", **told})
+    code, _, err = call(*user.words())
+    assert code == 1
+    out = io.StringIO()
+    teller = Teller(out, Output.TABLE)
+    teller.note(Notice("limit", hostile))
+    teller.tell(RiskLimit(0, "max_order", "BTC/USDT", hostile))
+    for text in (err, call("version")[2], out.getvalue()):
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e]", text)
+        assert not re.search(r"^(ready|error: all)", text, re.MULTILINE)
+    assert r"no\x1b[2J" in err
+
+
 # From start to stop.
 
 
@@ -237,7 +262,7 @@ def seen(found: tuple[int, str, str]) -> tuple[int, list[tuple[str, str]]]:
 
 
 def kept_apart(exchange: Sandbox, user: Terminal) -> Any:
-    """What may not change by looking: the orders on the exchange, what was asked of them, what is remembered."""
+    """What may not change by looking: orders on the exchange, what was asked of them, what is remembered."""
     calls = exchange.calls()
     return exchange.orders(), calls[PLACE], calls.get(CANCEL), user.ledger()
 

@@ -275,7 +275,7 @@ async def test_at_the_end_of_an_hour_files_are_made_while_it_goes_on(
             await server.pump(1000)
             await until(lambda: recorder.rows == 1001)
             clock.off_s = 3600
-            await until(lambda: list(tmp_path.glob("binance/*.manifest.json")))
+            await until(lambda: list(tmp_path.glob("binance/*.manifest.json")), 60)
             assert open_recording(tmp_path).rows == 1001
             await server.pump(1000)
             await until(lambda: recorder.rows == 2001)

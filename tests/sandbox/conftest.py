@@ -13,9 +13,12 @@ import pytest
 
 from quantcli.clock import NS_PER_MS, VirtualClock
 from quantcli.model.instrument import Symbol, SymbolMetadata
-from quantcli.model.market import MarketEvent, Ticker, Trade
+from quantcli.model.market import MarketEvent, MarkPrice, Ticker, Trade
 from quantcli.sandbox.dispatch import Call, Dispatcher, Reply
 from quantcli.sandbox.exchange import AccountEvent, SandboxExchange
+from quantcli.sandbox.futures_exchange import FuturesExchange
+from quantcli.sandbox.futures_table import RULES as FUTURES_RULES
+from quantcli.sandbox.futures_table import futures_table
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.security import Keys
 from quantcli.sandbox.weights import Weights
@@ -33,6 +36,24 @@ BTC = SymbolMetadata(
     min_notional=Decimal(5),
     band_up=Decimal(5),
     band_down=Decimal("0.2"),
+)
+PERP = "BTC/USDT:USDT"
+BTC_PERP = SymbolMetadata(
+    Symbol("BTC", "USDT", True, "USDT"),
+    "binance",
+    "BTCUSDT",
+    price_tick=Decimal("0.01"),
+    lot=Decimal("0.001"),
+    min_notional=Decimal(5),
+    band_up=Decimal(2),
+    band_down=Decimal("0.5"),
+)
+ETH_PERP = SymbolMetadata(
+    Symbol("ETH", "USDT", True, "USDT"),
+    "binance",
+    "ETHUSDT",
+    price_tick=Decimal("0.01"),
+    lot=Decimal("0.01"),
 )
 ETH = SymbolMetadata(
     Symbol("ETH", "BTC"), "binance", "ETHBTC", price_tick=Decimal("0.00001"), lot=Decimal("0.0001")
@@ -140,6 +161,62 @@ class Desk:
         return words
 
 
+class FuturesDesk(Desk):
+    """The same, on futures."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = VirtualClock(NOW_NS)
+        self.instruments = {meta.symbol.name: meta for meta in (BTC_PERP, ETH_PERP)}
+        balances = options.pop("balances", {"USDT": Decimal(10_000)})
+        fees = options.pop("fees", Fees(Decimal("0.0002"), Decimal("0.0005")))
+        self.exchange = FuturesExchange(self.instruments, balances, fees, self.clock, **options)
+        self.public = PublicMarket(self.instruments)
+        self.limits = Weights(FUTURES_RULES)
+        self.dispatcher = Dispatcher(self.exchange, self.public, KEYS, self.limits, self.clock, futures_table)
+        self.events = []
+        self.exchange.listeners.append(self.events.append)
+        self.seen = []
+        self._seq = itertools.count(1)
+
+    def quote(
+        self, bid: float, ask: float, size: float = 100.0, symbol: str = PERP, ask_size: float = 0.0
+    ) -> None:
+        super().quote(bid, ask, size, symbol, ask_size)
+
+    def trade(self, price: float, size: float = 1.0, side: int = 0, symbol: str = PERP) -> None:
+        super().trade(price, size, side, symbol)
+
+    def mark(self, price: float) -> None:
+        at_ns, n = self.clock.now_ns(), next(self._seq)
+        self.see(MarkPrice(PERP, at_ns, at_ns, n, price, price, 0.0001, NOW_NS + 3_600_000_000_000))
+
+    def place(self, side: str, qty: str, price: str | None = None, **params: Any) -> Any:
+        terms = {"newOrderRespType": "RESULT"} | params
+        return self.ask("POST", "/fapi/v1/order", **self.terms(side, qty, price, **terms))
+
+    def stop(self, side: str, trigger: str, qty: str | None = "1", **params: Any) -> Any:
+        """A conditional order, a stop to be filled at any price unless told otherwise."""
+        return self.ask("POST", "/fapi/v1/algoOrder", **self.stop_terms(side, trigger, qty, **params))
+
+    def stop_terms(self, side: str, trigger: str, qty: str | None = "1", **params: Any) -> dict[str, Any]:
+        terms = {"algoType": "CONDITIONAL", "symbol": "BTCUSDT", "side": side, "type": "STOP_MARKET"}
+        return terms | {"quantity": qty, "triggerPrice": trigger} | params
+
+    def algo(self, placed: Any) -> Any:
+        """A conditional order as a query shows it."""
+        return self.ask("GET", "/fapi/v1/algoOrder", algoId=placed["algoId"])
+
+    def position(self) -> tuple[Decimal, Decimal]:
+        """Quantity and entry price."""
+        [risk] = self.ask("GET", "/fapi/v2/positionRisk", symbol="BTCUSDT")
+        return Decimal(risk["positionAmt"]), Decimal(risk["entryPrice"])
+
+    def wallet(self) -> dict[str, Decimal]:
+        """Balance and what of it is available."""
+        [found] = self.ask("GET", "/fapi/v3/balance")
+        return {name: Decimal(found[name]) for name in ("balance", "availableBalance")}
+
+
 def sign(text: str) -> str:
     return hmac.new(KEYS.secret.encode(), text.encode(), sha256).hexdigest()
 
@@ -162,3 +239,18 @@ def make_desk() -> Callable[..., Desk]:
 @pytest.fixture
 def signature() -> Callable[[str], str]:
     return sign
+
+
+@pytest.fixture
+def perp_desk() -> FuturesDesk:
+    """A futures market at 100, with both sides large."""
+    made = FuturesDesk()
+    made.trade(100.0)
+    made.quote(99.99, 100.01)
+    made.happened()
+    return made
+
+
+@pytest.fixture(scope="session")
+def make_perp_desk() -> Callable[..., FuturesDesk]:
+    return FuturesDesk

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from quantcli.clock import WallClock
+from quantcli.clock import NS_PER_S, WallClock
 from quantcli.codecs.depth import DepthSync
 from quantcli.errors import ExchangeError, NotFoundError, RecordingError, UsageError
 from quantcli.model.market import BookUpdate, Channel, MarketEvent, Ticker, Trade
@@ -304,6 +304,51 @@ async def test_a_stream_that_falls_silent_gets_a_new_connection(rows: list[Marke
             await server.pump(500)
             await until(lambda: len(heard.events(Ticker)) > before)
     assert set(heard.gaps) <= {("quotes", "stale")}, "ids show that no trade and no diff is missing"
+
+
+class SetClock:
+    """The machine's clock, so many seconds off."""
+
+    off_s = 0
+
+    def now_ns(self) -> int:
+        return WallClock().now_ns() + self.off_s * NS_PER_S
+
+
+@pytest.mark.parametrize("off_s", [3600, -3600])
+async def test_a_clock_that_is_set_makes_no_stream_silent(rows: list[MarketEvent], off_s: int) -> None:
+    heard, clock = Heard(), SetClock()
+    async with BinanceServer(rows) as server:
+        await server.pump(1)
+        feed = open_feed("binance", [NEXO], USUAL_CHANNELS, clock, heard.append, server.url, QUICK)
+        async with running(feed):
+            await until(lambda: heard.events(BookUpdate))
+            await server.pump(1000)
+            await until(lambda: len(heard) == 1001)
+            clock.off_s = off_s
+            await asyncio.sleep(1.3)
+            await server.pump(100)
+            await until(lambda: len(heard) >= 1101)
+        assert (server.connections, len(heard)) == (1, 1101), "no notice, no gap, no new connection"
+
+
+async def test_a_replacement_that_is_not_answered_is_closed_and_tried_again(rows: list[MarketEvent]) -> None:
+    heard = Heard()
+    hasty = Patience(life=0.2, reply=0.1, overlap=0.05, backoff=0.01)
+    async with BinanceServer(rows) as server:
+        await server.pump(1)
+        async with running(feed_of(server, heard, hasty)):
+            await until(lambda: heard.events(BookUpdate))
+            server.is_half_open = True
+            await until(lambda: server.connections >= 4)
+            assert len(server._sockets) <= 2
+            server.is_half_open = False
+            before = server.connections
+            await until(lambda: server.connections > before and server.listeners == 1)
+            await server.pump(200)
+            await until(lambda: heard.events(Ticker))
+    assert heard.gaps == []
+    assert heard.notices("reconnect") == []
 
 
 async def test_symbols_come_and_go_while_it_runs(rows: list[MarketEvent]) -> None:
