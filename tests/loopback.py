@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from quantcli import clock
-from quantcli.sandbox import assembly, sockets
+from quantcli.sandbox import assembly
+from quantcli.sandbox.doors import sockets
 
 _MAIN = "import sys; from quantcli.cli.app import main; sys.argv[0] = 'quant'; main()"
 _PATIENCE_S = 20

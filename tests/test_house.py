@@ -35,7 +35,7 @@ PURE = re.compile(
     r"quantcli/(model|codecs|simulation|recording)/"
     r"|quantcli/kernel/(?!api|shell)\w+\.py"
     r"|quantcli/venues/(capabilities|classify|error_body|ids|manifest|verdict|binance_(calls|spot|survey))"
-    r"|quantcli/sandbox/(chaos|dispatch|engine|exchange|fault_rules|ledger|shapes|spot_\w+|streams|ws_api|futures_\w+|venue_account)"
+    r"|quantcli/sandbox/(dispatch|engine|exchange|ledger|shapes|venue_account|(spot|futures|faults|streams)/)"
 )
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}
 # Where the machine's time may be read, and where errors of every kind may end.

@@ -17,28 +17,28 @@ from quantcli.clock import Clock
 from quantcli.errors import NotFoundError, StoreError, UsageError
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.recording.reader import open_recording
-from quantcli.sandbox.chaos import Chaos
 from quantcli.sandbox.control import Control, Move
 from quantcli.sandbox.dispatch import Dispatcher
+from quantcli.sandbox.doors.server import HOST, Server
+from quantcli.sandbox.doors.sockets import Timing
 from quantcli.sandbox.exchange import SandboxExchange
-from quantcli.sandbox.fault_rules import FaultPlan, load_plan
+from quantcli.sandbox.faults.chaos import Chaos
+from quantcli.sandbox.faults.rules import FaultPlan, load_plan
 from quantcli.sandbox.feed import Ready, RecordedFeed
-from quantcli.sandbox.futures_exchange import FuturesExchange
-from quantcli.sandbox.futures_state import FuturesStateFile
-from quantcli.sandbox.futures_table import RULES as FUTURES_RULES
-from quantcli.sandbox.futures_table import futures_table
+from quantcli.sandbox.futures.exchange import FuturesExchange
+from quantcli.sandbox.futures.state import FuturesStateFile
+from quantcli.sandbox.futures.table import RULES as FUTURES_RULES
+from quantcli.sandbox.futures.table import futures_table
 from quantcli.sandbox.permissions import Permissions
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.security import Keys
-from quantcli.sandbox.server import HOST, Server
 from quantcli.sandbox.skew import SkewedClock
-from quantcli.sandbox.sockets import Timing
 from quantcli.sandbox.state import StateFile
+from quantcli.sandbox.streams.ws_api import OWN_METHODS, SESSION_METHODS
 from quantcli.sandbox.synthetic import SyntheticFeed, synthetic_futures, synthetic_instruments
 from quantcli.sandbox.venue import Feed, Marketplace, Venue
 from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.sandbox.weights import RULES, Weights
-from quantcli.sandbox.ws_api import OWN_METHODS, SESSION_METHODS
 from quantcli.simulation.fees import Fees
 
 EXCHANGE = "binance"
@@ -153,7 +153,7 @@ class Sandbox:
         return told | (await self._open_tls() if self._options.tls else {})
 
     async def _open_tls(self) -> dict[str, str]:
-        from quantcli.sandbox.certificate import make_certificates  # noqa: PLC0415  half the start-up time
+        from quantcli.sandbox.doors.certificate import make_certificates  # noqa: PLC0415  half the start-up time
 
         self._folder = tempfile.TemporaryDirectory(prefix="quant-sandbox-")
         context, ca_file = make_certificates(Path(self._folder.name), self._clock)

@@ -15,7 +15,7 @@ from quantcli.errors import QuantError, UsageError
 from quantcli.model.instrument import to_decimal
 from quantcli.sandbox.dispatch import Reply
 from quantcli.sandbox.errors import ApiError
-from quantcli.sandbox.fault_rules import read_plan
+from quantcli.sandbox.faults.rules import read_plan
 from quantcli.sandbox.venue import Feed, Venue
 from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.sandbox.weights import Weights

@@ -24,7 +24,7 @@ from quantcli.sandbox.security import (
     signed_text,
     validity,
 )
-from quantcli.sandbox.table import spot_table
+from quantcli.sandbox.spot.table import spot_table
 from quantcli.sandbox.venue_account import VenueAccount
 from quantcli.sandbox.weights import Weights
 

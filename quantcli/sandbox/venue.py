@@ -12,16 +12,16 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from quantcli.clock import NS_PER_S
 from quantcli.model.market import MarketEvent
-from quantcli.sandbox.chaos import Chaos, Verdict
 from quantcli.sandbox.dispatch import Dispatcher
+from quantcli.sandbox.doors.sockets import Socket
 from quantcli.sandbox.exchange import SandboxExchange
-from quantcli.sandbox.futures_exchange import FuturesExchange
-from quantcli.sandbox.futures_table import PREFIX
+from quantcli.sandbox.faults.chaos import Chaos, Verdict
+from quantcli.sandbox.futures.exchange import FuturesExchange
+from quantcli.sandbox.futures.table import PREFIX
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.skew import SkewedClock
-from quantcli.sandbox.sockets import Socket
+from quantcli.sandbox.streams.ws_api import ApiSession
 from quantcli.sandbox.venue_account import VenueAccount
-from quantcli.sandbox.ws_api import ApiSession
 
 
 class Feed(Protocol):

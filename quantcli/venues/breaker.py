@@ -35,8 +35,8 @@ class BreakerState(StrEnum):
 
 class Breaker:
     """Opens after `failures` in a row; each pause is twice as long as the one before, from 1 s to 60 s, and
-    scattered by `dice` (numbers from 0 to 1).  A minute without opening makes the pauses short again.  `opened`
-    is called when it opens."""
+    scattered by `dice` (numbers from 0 to 1).  A minute without opening makes the pauses short again.
+    `opened` is called when it opens."""
 
     def __init__(
         self,

@@ -164,12 +164,13 @@ class MarketSocket:
             if fresh.done():
                 fresh.result()
             await _end(reader)
-        except BaseException as error:
+        except LOST:
             await _end(fresh)
-            if not isinstance(error, LOST):
-                raise
             await socket.close()
             return None
+        except BaseException:
+            await _end(fresh)
+            raise
         self._socket = socket
         keeper.hand_over(self._listener.heard)
         if old is not None:

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Event, State
 
+from quantcli.errors import QuantError
 from quantcli.venues.feed import Patience
 
 _LONGEST_MESSAGE = 16 * 1024 * 1024
@@ -61,10 +62,11 @@ class PushSocket(ClientConnection):
             self._take(data)
             if self._hangs_up is None and self.protocol.close_expected():
                 self._hangs_up = self.loop.call_later(_CLOSE_S, self.transport.abort)
+        except QuantError as error:  # raised on, it would only be printed
+            self._end(error)
         except Exception as error:
-            self._raised = self._raised or error
-            self.mute()
-            self.transport.abort()
+            self._end(error)
+            raise
 
     def process_event(self, event: Event) -> None:
         """Take a frame from the library."""
@@ -76,6 +78,11 @@ class PushSocket(ClientConnection):
             message = b"".join(self._parts)
             self._parts.clear()
             self._hear(message)
+
+    def _end(self, error: Exception) -> None:
+        self._raised = error
+        self.mute()
+        self.transport.abort()
 
     def _take(self, data: bytes) -> None:
         if self.protocol.state is State.CONNECTING:

@@ -16,9 +16,9 @@ from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.market import MarketEvent, MarkPrice, Ticker, Trade
 from quantcli.sandbox.dispatch import Call, Dispatcher, Reply
 from quantcli.sandbox.exchange import AccountEvent, SandboxExchange
-from quantcli.sandbox.futures_exchange import FuturesExchange
-from quantcli.sandbox.futures_table import RULES as FUTURES_RULES
-from quantcli.sandbox.futures_table import futures_table
+from quantcli.sandbox.futures.exchange import FuturesExchange
+from quantcli.sandbox.futures.table import RULES as FUTURES_RULES
+from quantcli.sandbox.futures.table import futures_table
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.security import Keys
 from quantcli.sandbox.weights import Weights

@@ -7,8 +7,8 @@ import pytest
 
 from quantcli.clock import NS_PER_S, VirtualClock
 from quantcli.errors import ConfigError
-from quantcli.sandbox.chaos import PASSES, Chaos, altered
-from quantcli.sandbox.fault_rules import FAULTS, FaultPlan, load_plan, read_plan
+from quantcli.sandbox.faults.chaos import PASSES, Chaos, altered
+from quantcli.sandbox.faults.rules import FAULTS, FaultPlan, load_plan, read_plan
 
 PLACE = "POST /api/v3/order"
 KNOWN = (PLACE, "GET /api/v3/order", "DELETE /api/v3/order", "ws order.place")

@@ -4,7 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from quantcli.sandbox.futures_state import FuturesStateFile
+from quantcli.sandbox.futures.state import FuturesStateFile
 from quantcli.sandbox.state import StateFile
 
 PERP = "BTC/USDT:USDT"

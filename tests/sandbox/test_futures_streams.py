@@ -12,9 +12,9 @@ import pytest
 from quantcli.codecs.binance import BinanceCodec
 from quantcli.codecs.binance_rules import parse_exchange_info
 from quantcli.model.market import AggTrade, BookUpdate, MarkPrice, Ticker, Trade
-from quantcli.sandbox.futures_sources import open_futures_source
+from quantcli.sandbox.futures.sources import open_futures_source
 from quantcli.sandbox.public import PublicMarket
-from quantcli.sandbox.streams import MarketSession
+from quantcli.sandbox.streams.sessions import MarketSession
 
 PERP = "BTC/USDT:USDT"
 

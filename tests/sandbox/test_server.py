@@ -13,7 +13,7 @@ import pytest
 
 from quantcli.clock import WallClock
 from quantcli.errors import QuantError
-from quantcli.sandbox.certificate import make_certificates
+from quantcli.sandbox.doors.certificate import make_certificates
 from tests.loopback import InProcessSandbox
 from tests.sandbox.rest_client import Client
 

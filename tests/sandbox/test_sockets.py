@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
-from quantcli.sandbox import sockets
-from quantcli.sandbox.sockets import Timing
+from quantcli.sandbox.doors import sockets
+from quantcli.sandbox.doors.sockets import Timing
 from tests.loopback import InProcessSandbox
 from tests.sandbox.rest_client import Client
 

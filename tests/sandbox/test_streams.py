@@ -11,8 +11,8 @@ from quantcli.codecs.binance import BinanceCodec
 from quantcli.model.instrument import Symbol
 from quantcli.model.market import Bar, BookUpdate, Ticker, Trade
 from quantcli.sandbox.public import PublicMarket
-from quantcli.sandbox.stream_shapes import number
-from quantcli.sandbox.streams import REPLY, MarketSession
+from quantcli.sandbox.streams.sessions import REPLY, MarketSession
+from quantcli.sandbox.streams.shapes import number
 from tests.sandbox.market_events import (
     BTC,
     ETH,

@@ -14,10 +14,10 @@ from quantcli.sandbox.endpoints import Security
 from quantcli.sandbox.exchange import SandboxExchange
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.security import Keys
-from quantcli.sandbox.streams import MarketSession
-from quantcli.sandbox.user_stream import account_opener
+from quantcli.sandbox.streams.sessions import MarketSession
+from quantcli.sandbox.streams.user import account_opener
+from quantcli.sandbox.streams.ws_api import ApiSession
 from quantcli.sandbox.weights import Weights
-from quantcli.sandbox.ws_api import ApiSession
 from quantcli.simulation.fees import Fees
 from tests.sandbox.market_events import NOON, SECOND, markets, quote, snapshot, trade
 
