@@ -34,7 +34,7 @@ FUNCTION_LINES = 70
 PURE = re.compile(
     r"quantcli/(model|codecs|simulation|recording)/"
     r"|quantcli/kernel/(?!api|shell)\w+\.py"
-    r"|quantcli/venues/(capabilities|classify|error_body|ids|manifest|verdict|binance_(calls|spot|survey))"
+    r"|quantcli/venues/(capabilities|classify|error_body|ids|manifest|verdict|binance/(calls|spot|survey))"
     r"|quantcli/sandbox/(dispatch|engine|exchange|ledger|shapes|venue_account|(spot|futures|faults|streams)/)"
 )
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 
 from quantcli.errors import ConfigError, ExchangeAPIError, ExchangeError
-from quantcli.venues import binance_calls as calls
+from quantcli.venues.binance import calls
 from quantcli.venues.calls import Call
 from quantcli.venues.connector import Connector, refusal_of
 from quantcli.venues.limits import Lane

@@ -124,11 +124,11 @@ def open_feed(
     wanted = [Symbol.parse(symbol) for symbol in symbols]
     patience = patience or Patience()
     if exchange == "binance":
-        from quantcli.venues.binance_feed import BinanceFeed  # noqa: PLC0415  (sockets: only if they are used)
+        from quantcli.venues.binance.feed import BinanceFeed  # noqa: PLC0415  (sockets: only if they are used)
 
         market = _only(market_of(symbol) for symbol in wanted)
         return BinanceFeed(market, wanted, channels, clock, put, urls(exchange, market, endpoint), patience)
-    from quantcli.venues.ccxt_feed import CcxtFeed  # noqa: PLC0415
+    from quantcli.venues.through_ccxt.feed import CcxtFeed  # noqa: PLC0415
 
     return CcxtFeed(exchange, wanted, channels, clock, put, endpoint, patience)
 

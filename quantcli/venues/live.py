@@ -22,20 +22,20 @@ from quantcli.model.message import Request
 from quantcli.model.venue import VenueContract
 from quantcli.venues.account_check import Permissions, permissions
 from quantcli.venues.asking import Asking
-from quantcli.venues.binance_connector import BinanceConnector
-from quantcli.venues.binance_spot import BinanceSpot
+from quantcli.venues.binance.connector import BinanceConnector
+from quantcli.venues.binance.private_stream import PrivateStream
+from quantcli.venues.binance.spot import BinanceSpot
 from quantcli.venues.breaker import Breaker
 from quantcli.venues.calls import Credentials
-from quantcli.venues.ccxt_transport import CcxtTransport
 from quantcli.venues.clock_keeper import ClockKeeper
 from quantcli.venues.connector import Connector
 from quantcli.venues.gateway import VenueGateway, silences
 from quantcli.venues.inbox import Inbox, Missed, Notice
 from quantcli.venues.limits import BINANCE_SPOT, Budget
 from quantcli.venues.manifest import Market, load
-from quantcli.venues.private_stream import PrivateStream
 from quantcli.venues.server_clock import ServerClock
-from quantcli.venues.unified_connector import UnifiedConnector, not_live
+from quantcli.venues.through_ccxt.connector import UnifiedConnector, not_live
+from quantcli.venues.through_ccxt.transport import CcxtTransport
 from quantcli.venues.urls import urls
 
 __all__ = ["Credentials", "LiveVenue", "Permissions"]

@@ -106,7 +106,7 @@ async def test_r3_what_others_use_up_is_left_to_those_who_must(at: Ground) -> No
 
 
 def _ping() -> Any:
-    from quantcli.venues import binance_calls
+    from quantcli.venues.binance import calls as binance_calls
 
     return binance_calls.ping()
 

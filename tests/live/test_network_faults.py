@@ -26,11 +26,11 @@ from quantcli.model.message import (
     Survey,
 )
 from quantcli.model.order import OrderStatus
-from quantcli.venues.binance_spot import BinanceSpot
+from quantcli.venues.binance.private_stream import PrivateStream, StreamPolicy
+from quantcli.venues.binance.spot import BinanceSpot
 from quantcli.venues.calls import Answer, Credentials
 from quantcli.venues.feed import open_feed
 from quantcli.venues.inbox import Gap, Inbox, Missed, Notice
-from quantcli.venues.private_stream import PrivateStream, StreamPolicy
 from quantcli.venues.web_socket import SocketLost, open_socket
 from tests.live.at_exchange import (
     AMEND,

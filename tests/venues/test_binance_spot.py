@@ -10,7 +10,7 @@ from quantcli.errors import InvariantError, ValidationError
 from quantcli.model.instrument import Side
 from quantcli.model.message import Amend, Cancel, Lookup, Observation, Place, Refusal, Silence, Survey
 from quantcli.model.order import OrderStatus, OrderType, StandardOrder, TimeInForce
-from quantcli.venues.binance_spot import BinanceSpot
+from quantcli.venues.binance.spot import BinanceSpot
 from quantcli.venues.calls import Answer, NoAnswer
 from quantcli.venues.capabilities import check_order
 from quantcli.venues.error_body import Fault, fault_of, says_disabled

@@ -15,11 +15,11 @@ from quantcli.clock import WallClock
 from quantcli.codecs.depth import DepthSync
 from quantcli.errors import ConfigError, ExchangeError, NotFoundError, RecordingError, UsageError
 from quantcli.model.market import BookUpdate, Channel, MarketEvent, OrderBook, Ticker, Trade
-from quantcli.venues.ccxt_tap import BookTap, QuoteTap, TradeTap
-from quantcli.venues.ccxt_transport import pro_exchange
-from quantcli.venues.ccxt_watches import Source, quotes_source, watches
 from quantcli.venues.feed import USUAL_CHANNELS, LiveFeed, Patience, open_feed
 from quantcli.venues.inbox import Gap, Item, Notice
+from quantcli.venues.through_ccxt.tap import BookTap, QuoteTap, TradeTap
+from quantcli.venues.through_ccxt.transport import pro_exchange
+from quantcli.venues.through_ccxt.watches import Source, quotes_source, watches
 from tests.venues.capture_server import CaptureServer
 from tests.venues.okx_server import OkxServer, until
 

@@ -16,9 +16,9 @@ from aiohttp import web
 from quantcli.clock import NS_PER_MS, VirtualClock, WallClock
 from quantcli.errors import ConfigError, ExchangeError, InvariantError, NotFoundError, RateLimitError
 from quantcli.venues.calls import Call, Credentials, NoAnswer
-from quantcli.venues.ccxt_transport import CcxtTransport
 from quantcli.venues.manifest import load
-from quantcli.venues.unified_connector import UnifiedConnector, rules_of
+from quantcli.venues.through_ccxt.connector import UnifiedConnector, rules_of
+from quantcli.venues.through_ccxt.transport import CcxtTransport
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT / ".." / "shared" / "data"
@@ -50,7 +50,7 @@ def importers(word):
 
 
 def test_one_file_imports_ccxt():
-    assert set(importers("ccxt")) == {"ccxt_transport.py"}
+    assert set(importers("ccxt")) == {"transport.py"}
 
 
 def test_importing_the_live_venue_does_not_import_ccxt():

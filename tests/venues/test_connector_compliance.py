@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from quantcli.clock import WallClock
 from quantcli.venues.calls import Credentials
-from quantcli.venues.ccxt_transport import CcxtTransport
 from quantcli.venues.manifest import load
-from quantcli.venues.unified_connector import UnifiedConnector
+from quantcli.venues.through_ccxt.connector import UnifiedConnector
+from quantcli.venues.through_ccxt.transport import CcxtTransport
 from tests.loopback import InProcessSandbox
 from tests.venues.compliance import ConnectorCompliance, Ground, PublicCompliance
 from tests.venues.opened import SYMBOL, running, venue_of

@@ -14,9 +14,9 @@ from quantcli.clock import VirtualClock
 from quantcli.codecs.binance_orders import BinanceOrders
 from quantcli.model.message import Observation
 from quantcli.model.order import OrderStatus
+from quantcli.venues.binance.private_stream import PrivateStream, StreamPolicy
 from quantcli.venues.calls import Credentials
 from quantcli.venues.inbox import Inbox, Missed, Notice
-from quantcli.venues.private_stream import PrivateStream, StreamPolicy
 from quantcli.venues.web_socket import SocketLost, open_socket
 
 KEY, SECRET = "the-key-of-the-account", "the-secret-of-the-account"

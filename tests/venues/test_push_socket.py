@@ -12,9 +12,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK, InvalidStatus
 
 from quantcli.errors import RecordingError
+from quantcli.venues.binance.market_socket import LOST
+from quantcli.venues.binance.push_socket import PushSocket, open_socket
 from quantcli.venues.feed import Patience
-from quantcli.venues.market_socket import LOST
-from quantcli.venues.push_socket import PushSocket, open_socket
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 LONGEST = 16 * 1024 * 1024

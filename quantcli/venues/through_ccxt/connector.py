@@ -18,9 +18,9 @@ from quantcli.model.message import Amend, Observation, Place, Report, Request
 from quantcli.model.order import Order
 from quantcli.venues.backoff import Backoff
 from quantcli.venues.calls import Answer, Call, NoAnswer
-from quantcli.venues.ccxt_transport import CcxtTransport
 from quantcli.venues.limits import Lane
 from quantcli.venues.manifest import Manifest
+from quantcli.venues.through_ccxt.transport import CcxtTransport
 
 _READ_TRIES = 3
 _PAUSE_S, _LONGEST_PAUSE_S = 0.2, 5.0

@@ -17,14 +17,14 @@ from quantcli.errors import ExchangeError, NotFoundError, QuantError, UsageError
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.market import Channel, MarketEvent
 from quantcli.venues.backoff import Backoff
-from quantcli.venues.ccxt_listening import ODD, Listening
-from quantcli.venues.ccxt_tap import BookTap, QuoteTap, TradeTap
-from quantcli.venues.ccxt_watches import Source, Watch, quotes_source, watches
 from quantcli.venues.feed import Arrivals, Patience, Put, Tally
 from quantcli.venues.inbox import Gap, Item, Notice
 from quantcli.venues.pulse import Doubt, Pulse
 from quantcli.venues.sight import Sight
-from quantcli.venues.unified_connector import rules_of
+from quantcli.venues.through_ccxt.connector import rules_of
+from quantcli.venues.through_ccxt.listening import ODD, Listening
+from quantcli.venues.through_ccxt.tap import BookTap, QuoteTap, TradeTap
+from quantcli.venues.through_ccxt.watches import Source, Watch, quotes_source, watches
 from quantcli.venues.urls import check_endpoint
 
 _KNOWN = (Channel.TRADES, Channel.QUOTES, Channel.BOOK)
@@ -97,7 +97,7 @@ class CcxtFeed:
 
     async def open(self) -> None:
         """Learn the trading rules; errors as `feed.LiveFeed.open`."""
-        from quantcli.venues.ccxt_transport import ccxt_error, pro_exchange  # noqa: PLC0415
+        from quantcli.venues.through_ccxt.transport import ccxt_error, pro_exchange  # noqa: PLC0415
 
         kinds = {"futures" if symbol.is_futures else "spot" for symbol in self._wanted}
         self._ccxt = pro_exchange(self._exchange, self._endpoint, kinds)

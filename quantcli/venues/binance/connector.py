@@ -32,9 +32,9 @@ from quantcli.model.message import (
     Survey,
 )
 from quantcli.model.order import Order
-from quantcli.venues import binance_calls as calls
 from quantcli.venues.asking import Asking
-from quantcli.venues.binance_spot import BinanceSpot
+from quantcli.venues.binance import calls
+from quantcli.venues.binance.spot import BinanceSpot
 from quantcli.venues.calls import Answer, Call, Conversation, NoAnswer
 from quantcli.venues.capabilities import check_order
 from quantcli.venues.connector import refusal_of, seen_in

@@ -17,11 +17,11 @@ from quantcli.errors import ExchangeError, NotFoundError, RateLimitError, UsageE
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.market import Channel
 from quantcli.venues.backoff import Backoff
-from quantcli.venues.binance_hearing import Hearing, streams_of
-from quantcli.venues.binance_public import BinancePublic
+from quantcli.venues.binance.hearing import Hearing, streams_of
+from quantcli.venues.binance.market_socket import LOST, MOST_STREAMS, MarketSocket
+from quantcli.venues.binance.public import BinancePublic
 from quantcli.venues.feed import Arrivals, Patience, Put, Tally
 from quantcli.venues.inbox import Notice
-from quantcli.venues.market_socket import LOST, MOST_STREAMS, MarketSocket
 from quantcli.venues.sight import Sight
 from quantcli.venues.urls import Urls
 

@@ -13,7 +13,7 @@ from quantcli.codecs.binance_orders import BinanceOrders, CodecError
 from quantcli.model.instrument import Symbol
 from quantcli.model.message import Statement, Survey
 from quantcli.model.order import Fill
-from quantcli.venues import binance_calls as calls
+from quantcli.venues.binance import calls
 from quantcli.venues.calls import Answer, Call, Conversation, NoAnswer
 
 _ZERO = Decimal(0)

@@ -20,8 +20,8 @@ from websockets.exceptions import WebSocketException
 
 from quantcli.errors import ExchangeError
 from quantcli.venues.backoff import Backoff
+from quantcli.venues.binance.push_socket import PushSocket, open_socket
 from quantcli.venues.feed import Patience
-from quantcli.venues.push_socket import PushSocket, open_socket
 
 MOST_STREAMS = 1024
 _BATCH = 100  # streams per request

@@ -17,7 +17,7 @@ from quantcli.codecs.binance import BinanceCodec, Market
 from quantcli.errors import ExchangeError, RecordingError
 from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.market import EVENT_TYPES, BookUpdate, Channel, MarketEvent, Ticker
-from quantcli.venues.depth_merge import GOES_ON, DepthMerge, Fate
+from quantcli.venues.binance.depth_merge import GOES_ON, DepthMerge, Fate
 from quantcli.venues.feed import Arrivals, Put, Tally
 from quantcli.venues.inbox import Gap, Notice
 from quantcli.venues.pulse import Doubt, Pulse

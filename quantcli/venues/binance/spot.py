@@ -29,8 +29,8 @@ from quantcli.model.message import (
 )
 from quantcli.model.message import Request as KernelRequest
 from quantcli.model.order import OrderType, StandardOrder, TimeInForce
-from quantcli.venues import binance_calls as calls
-from quantcli.venues.binance_survey import survey
+from quantcli.venues.binance import calls
+from quantcli.venues.binance.survey import survey
 from quantcli.venues.calls import Answer, Call, Conversation, NoAnswer
 from quantcli.venues.capabilities import check_order
 from quantcli.venues.ids import spell
