@@ -65,7 +65,13 @@ def start(line: str, folder: Path, environment: dict[str, str]) -> "subprocess.P
 def run(line: str, folder: Path, environment: dict[str, str]) -> int:
     """Run one line; 1 if it fails."""
     ran = subprocess.run(
-        shlex.split(line), cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
+        shlex.split(line),
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     print(f"{'ok  ' if ran.returncode == 0 else 'FAIL'} {line}")
     if ran.returncode:
