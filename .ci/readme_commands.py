@@ -1,4 +1,4 @@
-"""Runs the README's shell blocks as a reader would, in a folder of its own: every `quant` line, `export` and `cp`.
+"""Runs the README's shell blocks as a reader would, in a folder of its own: `quant`, `export` and `cp` lines.
 
 A line that ends with `&` goes on beside the others, and is ended at the end.  The two files that the README
 imports are made here, small; everything else is the project's own.
