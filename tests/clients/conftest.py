@@ -1,5 +1,6 @@
 """One sandbox as a program of its own for all tests here; each test begins and ends without open orders."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,20 @@ PLENTY = (
     "--balance",
     "10 BNB",
 )
+
+
+@pytest.fixture(autouse=True)
+def bounded() -> Iterator[None]:
+    """Clients may wait for ever, and some swallow their cancellation: no test is longer than this."""
+
+    def late(*_: object) -> None:
+        raise TimeoutError("a client waits for ever")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(90)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")
