@@ -468,6 +468,9 @@ def applied(intent, state, action, now_ns):
 def test_deciding_again_without_news_gives_no_second_command(intent, state, now_ns, policy, scene):
     """I22: whatever was decided is carried out; the same moment has nothing more of its kind to ask."""
     commands = []
+    # Nothing was heard or asked in the future: it would look like the answer to what is asked now.
+    heard_ns, asked_ns = min(state.last_sync_at, now_ns), min(state.lookup_sent_ns, now_ns)
+    state = replace(state, last_sync_at=heard_ns, lookup_sent_ns=asked_ns)
     for _ in range(5):
         decision = decide(intent, [state], now_ns, policy, scene)
         for action in decision.actions:

@@ -217,7 +217,7 @@ async def test_h18_a_signed_request_that_was_overheard_is_soon_worthless() -> No
 def test_h19_no_call_moves_money_out_of_an_account() -> None:
     """Every path that is asked for stands here; so does every method of ccxt's that is called by name."""
     paths, methods = set[str](), set[str]()
-    for path in VENUES.glob("*.py"):
+    for path in VENUES.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         methods |= set(re.findall(r'unified\(\s*"(\w+)"', text))
         for node in ast.walk(ast.parse(text)):

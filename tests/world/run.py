@@ -4,7 +4,7 @@ run(choices) -> Outcome        raises `Violation`, whose tape repeats it
 """
 
 from collections.abc import Callable, Iterator
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import msgspec
 
@@ -83,11 +83,12 @@ def prepare(
 
 def play(world: World, acts: int = 0) -> Outcome:
     """Safety mode, liveness mode, rest."""
-    phases = _Play(world)
-    phases.safety(acts or 1 + world.choices.choose(16, "run.acts"))
-    phases.liveness()
-    phases.rest()
-    return _outcome(world)
+    with localcontext(Context()):  # some libraries change how this thread rounds
+        phases = _Play(world)
+        phases.safety(acts or 1 + world.choices.choose(16, "run.acts"))
+        phases.liveness()
+        phases.rest()
+        return _outcome(world)
 
 
 def _outcome(world: World) -> Outcome:
