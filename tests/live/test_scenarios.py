@@ -10,7 +10,7 @@ import pytest
 
 from tests.live.scenarios import SCENARIOS, Result, Scenario, run
 
-_LANES = 8
+_LANES = 6
 # Binance's fence, as the manifest has it: the deadline of a placement, and what the engine may add; then 3 s.
 _RESOLVED_S = 5 + 10 + 3
 # Where the exchange itself cannot say it sooner: its copies are 40 s behind, it is closed for 45 s.
