@@ -1,4 +1,4 @@
-"""What `quant.toml` and the environment say, parsed and checked; where a project keeps its files.
+"""What `quant.toml` and the environment say, parsed and checked.
 
 Precedence: flag (the verbs' business) > `QUANT__SECTION__KEY` > `quant.toml` > default.  Every mistake is a
 `ConfigError` that names the place, the key and what would be right.  Knows the texts people write for
@@ -18,9 +18,9 @@ import msgspec
 
 from quantcli.errors import ConfigError, QuantError, UsageError, ValidationError
 from quantcli.model.instrument import to_decimal
+from quantcli.places import CONFIG_NAME, bot_name, find_project
 
 EXCHANGES = ("binance", "bybit", "coinbase", "hyperliquid", "kraken", "okx")
-CONFIG_NAME = "quant.toml"
 ENV_PREFIX = "QUANT__"
 
 _NS_PER_UNIT = {
@@ -35,7 +35,6 @@ _NS_PER_UNIT = {
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ns|us|ms|s|m|h|d)")
 _MONEY = re.compile(r"([+-]?[\d_,]*\.?\d+)\s*([A-Za-z][A-Za-z0-9]*)")
 _MOST_MONEY = 10**15  # with 12 decimals still exact in the 28 digits that decimals have by default
-_BOT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Money(NamedTuple):
@@ -169,16 +168,6 @@ def _count(value: Any) -> int:
     return int(value)
 
 
-def _name(value: Any) -> str:
-    if not isinstance(value, str) or not _BOT_NAME.fullmatch(value):
-        raise UsageError(
-            f"{value!r} cannot name a bot",
-            why="files are called so: letters, digits, dot, dash, underscore",
-            todo='write it like "mm-btc"',
-        )
-    return value
-
-
 def _path(value: Any) -> Path:
     if not isinstance(value, str):
         raise UsageError(f"{value!r} is not a path", todo='write it like "strategies/mine.py"')
@@ -197,7 +186,7 @@ def _one_of(*allowed: str) -> Callable[[Any], str]:
 # What the file may say: section -> key -> how its value is read.
 _READERS: dict[str, dict[str, Callable[[Any], Any]]] = {
     "bot": {
-        "name": _name,
+        "name": bot_name,
         "exchange": _one_of("binance", "bybit", "coinbase", "hyperliquid", "kraken", "okx"),
         "strategy": _path,
     },
@@ -297,41 +286,3 @@ def _read(section: str, key: str, value: Any, place: str) -> Any:
 def _nearest(word: str, allowed: Iterable[str]) -> str:
     close = get_close_matches(word, list(allowed), n=1)
     return f"did you mean {close[0]!r}?" if close else ""
-
-
-class Project(msgspec.Struct, frozen=True):
-    """Where a project keeps its files, under the folder of its `quant.toml`."""
-
-    root: Path
-
-    @property
-    def state(self) -> Path:
-        """Folder of the bots' databases and flags."""
-        return self.root / ".quant"
-
-    @property
-    def runs(self) -> Path:
-        """Folder of the run folders that `quant simulate` writes."""
-        return self.root / "runs"
-
-    def database(self, bot: str) -> Path:
-        """State database of one bot; it need not exist.  Raises `UsageError` for a name that is none."""
-        return self.state / f"{_name(bot)}.db"
-
-    def halt_flag(self, bot: str) -> Path:
-        """The bot's durable kill flag; it need not exist."""
-        return self.state / f"{_name(bot)}.halt"
-
-    def bots(self) -> list[str]:
-        """Names of the bots that have a database here, sorted."""
-        return sorted(path.stem for path in self.state.glob("*.db"))
-
-
-def find_project(start: Path | None = None) -> Project:
-    """The project that `start` (the working directory) is in: the nearest folder at or above it that holds a
-    `quant.toml`, else `start` itself."""
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents):
-        if (folder / CONFIG_NAME).is_file():
-            return Project(folder)
-    return Project(here)

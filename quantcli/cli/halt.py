@@ -10,7 +10,7 @@ import typer
 from quantcli.cli.output import Output, OutputOption, document, emit
 from quantcli.cli.state import NameOption, choose
 from quantcli.clock import WallClock
-from quantcli.config import find_project
+from quantcli.places import find_project
 from quantcli.store.halt import HaltFlag, KillLevel
 
 

@@ -11,7 +11,6 @@ import msgspec
 import typer
 from typer.core import TyperGroup
 
-from quantcli.cli.drift import MARKS, Wanted, age, drift, item, standing, terms
 from quantcli.cli.fills import fill_item
 from quantcli.cli.output import Output, OutputOption, columns, document, emit, envelope, timestamp
 from quantcli.cli.reconcile import action_name
@@ -21,6 +20,7 @@ from quantcli.kernel.policy import Policy
 from quantcli.kernel.reconcile import decide
 from quantcli.model.instrument import canonical
 from quantcli.model.order import AttemptState, Fill, OrderState
+from quantcli.runtime.control.rows import MARKS, Wanted, age, drift, item, standing, terms
 from quantcli.store.api import JournalEntry
 
 

@@ -145,11 +145,11 @@ def one_line(text: str) -> str:
 
 def explain(error: QuantError) -> str:
     """An error as shown to users: what happened, why, what to do."""
-    lines = [f"error: {one_line(error.what)}"]
+    lines = [f"error {error.help_id}: {one_line(error.what)}"]
     for label, text in (("why", error.why), ("do", error.todo)):
         if text:
             lines.append(f"  {label:<4}  " + text.replace("\n", "\n        "))
-    return "\n".join(lines)
+    return "\n".join([*lines, f"  docs  quant help {error.help_id}"])
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Annotated
 
-import msgspec
 import typer
 
 from quantcli.cli.output import Output, OutputOption, columns, emit, envelope
@@ -16,21 +15,8 @@ from quantcli.cli.state import NameOption, Remembered, remembered
 from quantcli.clock import VirtualClock
 from quantcli.model.instrument import Symbol, SymbolMetadata, canonical
 from quantcli.model.order import Fill
+from quantcli.runtime.control.wire import PositionItem
 from quantcli.trading.portfolio import Portfolio
-
-
-class PositionItem(msgspec.Struct, frozen=True):
-    """A holding; money is in `currency`.  `fees` paid in other assets are in `other_fees`, by asset."""
-
-    symbol: str
-    side: str
-    qty: Decimal
-    avg_price: Decimal
-    realised: Decimal
-    fees: Decimal
-    other_fees: dict[str, Decimal]
-    currency: str
-    updated_ns: int
 
 
 def command(

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from quantcli.cli.drift import Wanted
 from quantcli.cli.keys import key_names, key_of
 from quantcli.cli.output import Output, OutputOption, columns, emit, envelope
 from quantcli.cli.state import NameOption, Remembered, live_world, remembered
 from quantcli.clock import WallClock
-from quantcli.config import find_project
 from quantcli.errors import SafetyError, UsageError
 from quantcli.kernel.actions import (
     Action,
@@ -35,6 +33,8 @@ from quantcli.kernel.policy import Policy
 from quantcli.kernel.reconcile import decide
 from quantcli.model.instrument import canonical
 from quantcli.model.order import ReconciliationStatus
+from quantcli.places import find_project
+from quantcli.runtime.control.rows import Wanted
 
 if TYPE_CHECKING:
     from quantcli.runtime.world import World

@@ -23,7 +23,8 @@ from quantcli.cli.terms import (
     Terms,
     prepare,
 )
-from quantcli.config import find_project, load_config
+from quantcli.config import load_config
+from quantcli.places import find_project
 
 if TYPE_CHECKING:
     from quantcli.report.run import Run

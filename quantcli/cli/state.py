@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec.structs import replace
 
-from quantcli.cli.drift import Wanted, suffix_length, updated_ns
 from quantcli.cli.output import timestamp
 from quantcli.clock import WallClock
-from quantcli.config import Project, find_project
 from quantcli.errors import NotFoundError, UsageError
 from quantcli.model.order import OrderState
+from quantcli.places import Project, find_project
+from quantcli.runtime.control.rows import Wanted, suffix_length, updated_ns
 from quantcli.store.api import JournalEntry, Loaded
 from quantcli.store.sqlite import open_readonly
 

@@ -29,9 +29,10 @@ from quantcli.cli.terms import (
     prepare,
 )
 from quantcli.clock import NS_PER_S
-from quantcli.config import Config, LimitsConfig, find_project, load_config, parse_duration
-from quantcli.errors import ConfigError, QuantError, SafetyError, UsageError
+from quantcli.config import Config, LimitsConfig, load_config, parse_duration
+from quantcli.errors import ConfigError, OutcomeUnknown, SafetyError, UsageError
 from quantcli.model.instrument import canonical
+from quantcli.places import find_project
 
 if TYPE_CHECKING:
     from quantcli.runtime.daemon import LiveJob
@@ -221,15 +222,9 @@ def _conclude(outcome: "Outcome", bot: str, is_live: bool) -> None:
     if outcome.failure is not None:
         raise outcome.failure
     if is_live and outcome.unconfirmed:
-        raise _Unconfirmed(
+        raise OutcomeUnknown(
             f"the exchange has not confirmed {outcome.unconfirmed} "
             f"{'order' if outcome.unconfirmed == 1 else 'orders'}",
             why="it did not answer in time; the next start asks again before anything is placed",
             todo=f"quant reconcile --plan --name {bot}",
         )
-
-
-class _Unconfirmed(QuantError):
-    """Stopped without the exchange's word."""
-
-    exit_code = 5

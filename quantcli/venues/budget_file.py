@@ -8,13 +8,13 @@ Knows nothing of lanes, waiting or what a rule allows.
 
 import fcntl
 import os
-import stat
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+
+from quantcli.places import private_folder
 
 _T = TypeVar("_T")
 
@@ -130,23 +130,9 @@ class BudgetFile:
 
 
 def budget_path(name: str, environment: Mapping[str, str]) -> Path | None:
-    """Where the processes of this user share the page called `name`; `None` if there is no private folder.
-
-    That is a folder of the session (`XDG_RUNTIME_DIR`), or else one of ours among the temporary files.
-    """
-    runtime = environment.get("XDG_RUNTIME_DIR", "")
-    roots = [Path(runtime) / "quantcli"] if runtime else []
-    roots.append(Path(tempfile.gettempdir()) / f"quantcli-{os.getuid()}")
-    for root in roots:
-        try:
-            root.mkdir(mode=0o700, exist_ok=True)
-            found = root.lstat()
-        except OSError:
-            continue
-        is_private = stat.S_ISDIR(found.st_mode) and not stat.S_IMODE(found.st_mode) & 0o077
-        if is_private and found.st_uid == os.getuid():
-            return root / f"{name}.budget"
-    return None
+    """Where the processes of this user share the page called `name`; `None` if there is no private folder."""
+    folder = private_folder(environment)
+    return folder / f"{name}.budget" if folder is not None else None
 
 
 def _lock(fd: int) -> None:

@@ -60,9 +60,9 @@ def test_the_version_is_one_line(program):
 def test_a_usage_error_is_told_like_every_other(program, words, what, do):
     said = program(*words)
     assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("error: ")
+    assert said.stderr.startswith("error QNT-201: ")
     assert what in said.stderr
-    assert said.stderr.endswith(f"  do    {do}\n")
+    assert said.stderr.endswith(f"  do    {do}\n  docs  quant help QNT-201\n")
 
 
 def run_main(source: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -86,14 +86,16 @@ def run_main(source: str, **env: str) -> subprocess.CompletedProcess[str]:
 def test_our_own_errors_carry_their_exit_code_and_no_traceback():
     said = run_main("raise ConfigError('no key', why='none is set', todo='quant login binance')")
     assert said.returncode == ConfigError.exit_code
-    assert said.stderr == "error: no key\n  why   none is set\n  do    quant login binance\n"
+    assert said.stderr == (
+        "error QNT-401: no key\n  why   none is set\n  do    quant login binance\n  docs  quant help QNT-401\n"
+    )
 
 
 def test_a_bug_names_its_place_and_shows_its_traceback_only_when_asked():
     said = run_main("1 / 0")
     assert said.returncode == 1
     assert said.stderr.startswith(
-        "error: this is a bug in quant\n  why   ZeroDivisionError: division by zero\n"
+        "error QNT-900: this is a bug in quant\n  why   ZeroDivisionError: division by zero\n"
     )
     assert "Traceback" not in said.stderr
     assert "Traceback" in run_main("1 / 0", QUANT_DEBUG="1").stderr
@@ -104,7 +106,7 @@ def test_debug_shows_the_traceback_of_our_own_errors_too(program):
     said = program("--debug", "orders")
     assert said.returncode == 7
     assert said.stderr.startswith("Traceback")
-    assert "\nerror: no bot has run here yet\n" in said.stderr
+    assert "\nerror QNT-202: no bot has run here yet\n" in said.stderr
 
 
 def test_an_interrupt_is_130_and_an_exit_code_is_kept():
@@ -136,7 +138,7 @@ def test_a_reader_that_leaves_while_a_verb_speaks_hears_no_complaint():
 def test_what_the_system_refuses_is_no_bug_of_ours(source, what, why):
     said = run_main(source)
     assert said.returncode == 1
-    assert said.stderr.startswith(f"error: {what}\n  why   {why}\n  do    ")
+    assert said.stderr.partition(": ")[2].startswith(f"{what}\n  why   {why}\n  do    ")
 
 
 @pytest.mark.parametrize("closed", [1, 2])

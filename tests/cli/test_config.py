@@ -8,17 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quantcli.config import (
-    Config,
-    Project,
-    find_project,
-    load_config,
-    parse_duration,
-    parse_fees,
-    parse_money,
-    parse_rate,
-)
+from quantcli.config import Config, load_config, parse_duration, parse_fees, parse_money, parse_rate
 from quantcli.errors import ConfigError, UsageError
+from quantcli.places import Project, find_project
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "configs" / "quant.toml"
 

@@ -111,7 +111,7 @@ def test_what_is_shown_is_there_for_programs_too(listed):
 def test_an_id_that_names_several_orders_lists_them(quant, project):
     said = quant("orders", "show", "ab0")
     assert (said.returncode, said.stdout) == (2, "")
-    assert said.stderr.startswith("error: 'ab0' could be 5 orders\n  why   ab000000000000000001\n")
+    assert said.stderr.startswith("error QNT-201: 'ab0' could be 5 orders\n  why   ab000000000000000001\n")
 
 
 def test_an_id_that_names_none_is_not_found(quant, project):
@@ -214,7 +214,7 @@ def test_an_open_order_without_a_wish_is_a_difference(quant, add_bot, stray):
 def test_without_a_database_there_is_a_remedy(quant, verb):
     said = quant(verb)
     assert (said.returncode, said.stdout) == (7, "")
-    assert "error: no bot has run here yet\n" in said.stderr
+    assert "error QNT-202: no bot has run here yet\n" in said.stderr
     assert "quant trade --paper" in said.stderr
 
 

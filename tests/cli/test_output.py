@@ -75,8 +75,11 @@ def test_a_pipe_gets_no_colour_and_a_terminal_does(monkeypatch, capsys):
 
 def test_an_error_says_what_why_and_what_to_do():
     error = QuantError("it broke", why="two reasons:\nthis and that", todo="mend it")
-    assert explain(error) == ("error: it broke\n  why   two reasons:\n        this and that\n  do    mend it")
-    assert explain(QuantError("it broke")) == "error: it broke"
+    assert explain(error) == (
+        "error QNT-900: it broke\n  why   two reasons:\n        this and that\n  do    mend it\n"
+        "  docs  quant help QNT-900"
+    )
+    assert explain(QuantError("it broke")) == "error QNT-900: it broke\n  docs  quant help QNT-900"
 
 
 @pytest.fixture

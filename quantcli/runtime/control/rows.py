@@ -1,4 +1,4 @@
-"""One wish beside what the exchange has, in a character (`MARKS`) and a few words: the row of `quant orders`.
+"""One wish beside what the exchange has, in a character (`MARKS`) and a few words: a row of orders.
 
 Pure functions of remembered rows.  What is to be done about a difference is the kernel's business.
 """
@@ -14,6 +14,7 @@ from quantcli.model.instrument import canonical
 from quantcli.model.order import (
     AttemptState,
     IntentPhase,
+    Order,
     OrderIntent,
     OrderState,
     OrderStatus,
@@ -21,6 +22,7 @@ from quantcli.model.order import (
     ReconciliationStatus,
     StandardOrder,
 )
+from quantcli.runtime.control.wire import OrderItem
 
 MARKS = {
     "=": "in sync",
@@ -52,29 +54,6 @@ class Wanted(msgspec.Struct, frozen=True):
     def slot(self) -> str:
         """Name the strategy gave the wish; empty for a single order."""
         return self.intent.metadata.get("slot", "")
-
-
-class OrderItem(msgspec.Struct, frozen=True):
-    """What `quant orders -o json` lists."""
-
-    intent_id: str
-    client_order_id: str | None
-    exchange_order_id: str | None
-    symbol: str
-    side: str
-    type: str
-    slot: str
-    phase: IntentPhase
-    status: str
-    qty: Decimal
-    price: Decimal | None
-    stop_price: Decimal | None
-    filled: Decimal
-    condition: ReconciliationStatus
-    drift: str
-    reason: str
-    created_ns: int
-    updated_ns: int
 
 
 class Drift(NamedTuple):
@@ -127,10 +106,11 @@ def _signed(value: Decimal) -> str:
     return ("+" if value > 0 else "") + canonical(value)
 
 
-def item(wanted: Wanted) -> OrderItem:
-    """The wish as programs get it."""
-    intent = wanted.intent
+def item(wanted: Wanted, slot_status: str = "") -> OrderItem:
+    """The wish as programs and screens get it."""
+    intent, attempt = wanted.intent, wanted.open
     last = wanted.attempts[-1] if wanted.attempts else None
+    row = drift(wanted)
     return OrderItem(
         intent_id=intent.intent_id,
         client_order_id=last.client_order_id if last else None,
@@ -139,17 +119,52 @@ def item(wanted: Wanted) -> OrderItem:
         side=intent.order.side.name.lower(),
         type=intent.order.type.name,
         slot=wanted.slot,
-        phase=intent.phase,
+        phase=intent.phase.value,
         status=(last.status if last else OrderStatus.UNKNOWN).name,
         qty=intent.order.quantity,
         price=intent.order.price,
         stop_price=intent.order.stop_price,
         filled=wanted.filled,
-        condition=condition(wanted),
-        drift=drift(wanted).words,
+        condition=condition(wanted).value,
+        drift=row.words,
         reason=intent.reason or (last.reason if last else ""),
         created_ns=intent.created_ns,
         updated_ns=updated_ns(wanted),
+        mark=row.mark,
+        have_qty=attempt.order.quantity if attempt is not None else None,
+        have_price=attempt.order.price if attempt is not None else None,
+        have_state=standing(wanted) if attempt is None or attempt.state is AttemptState.AMBIGUOUS else "",
+        slot_status=slot_status,
+        generation=intent.generation,
+        seen_generation=last.generation if last else 0,
+        protective=intent.protective,
+    )
+
+
+def foreign(order: Order) -> OrderItem:
+    """An order on the exchange that is nobody's wish."""
+    return OrderItem(
+        intent_id="",
+        client_order_id=order.client_order_id,
+        exchange_order_id=order.exchange_order_id,
+        symbol=order.symbol,
+        side=order.side.name.lower(),
+        type=order.type.name,
+        slot="",
+        phase="",
+        status=order.status.name,
+        qty=order.quantity,
+        price=order.price,
+        stop_price=order.stop_price,
+        filled=order.filled,
+        condition="Foreign",
+        drift="orphan",
+        reason="nobody here wished for it",
+        created_ns=order.created_ns,
+        updated_ns=order.updated_ns,
+        mark="x",
+        have_qty=order.quantity,
+        have_price=order.price,
     )
 
 
