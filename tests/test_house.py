@@ -35,7 +35,7 @@ PURE = re.compile(
     r"quantcli/(model|codecs|simulation|recording)/"
     r"|quantcli/kernel/(?!api|shell)\w+\.py"
     r"|quantcli/venues/(capabilities|classify|error_body|ids|manifest|verdict|binance/(calls|spot|survey))"
-    r"|quantcli/sandbox/(dispatch|engine|exchange|ledger|queries|shapes|venue_account"
+    r"|quantcli/sandbox/(dispatch|engine|exchange|ledger|public_data|queries|shapes|venue_account"
     r"|(spot|futures|faults|streams)/)"
 )
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}
