@@ -35,7 +35,8 @@ PURE = re.compile(
     r"quantcli/(model|codecs|simulation|recording)/"
     r"|quantcli/kernel/(?!api|shell)\w+\.py"
     r"|quantcli/venues/(capabilities|classify|error_body|ids|manifest|verdict|binance/(calls|spot|survey))"
-    r"|quantcli/sandbox/(dispatch|engine|exchange|ledger|shapes|venue_account|(spot|futures|faults|streams)/)"
+    r"|quantcli/sandbox/(dispatch|engine|exchange|ledger|public_data|queries|shapes|venue_account"
+    r"|(spot|futures|faults|streams)/)"
 )
 BANNED_WORDS = {"utils", "util", "helpers", "helper", "common", "manager", "base"}
 # Where the machine's time may be read, and where errors of every kind may end.

@@ -4,16 +4,12 @@ Which files there are and what is in them is `recording`'s business; this verb s
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from quantcli.cli.output import Output, OutputOption, document, emit, progress, timestamp
-
-if TYPE_CHECKING:
-    from quantcli.recording.imported import ImportSummary
-
-_GAPS_SHOWN = 10
+from quantcli.cli.output import Output, OutputOption, document, emit, progress
+from quantcli.cli.recordings import recorded
 
 
 def command(
@@ -35,19 +31,4 @@ def command(
     with progress("import", total) as advance:
         imported = [import_file(path, to, advance) for path in files]
     found = summary(imported)
-    emit(document("ImportSummary", found), output, lambda _: _table(found, to))
-
-
-def _table(found: "ImportSummary", to: Path) -> str:
-    lines = [
-        f"{found.rows:,} rows of {', '.join(found.symbols)} in {len(found.files)} files under {to}",
-        f"{timestamp(found.from_ns)} .. {timestamp(found.to_ns)}",
-        ", ".join(f"{count:,} {name}" for name, count in found.events.items()),
-        f"{found.gaps} gaps",
-    ]
-    for gap in found.gap_list[:_GAPS_SHOWN]:
-        at_ns = int(gap["at_ns"])
-        lines.append(f"  {timestamp(at_ns)} {gap['symbol']} {gap['channel']}: {gap['kind']}, {gap['detail']}")
-    if found.gaps > _GAPS_SHOWN:
-        lines.append(f"  and {found.gaps - _GAPS_SHOWN} more (-o json has all)")
-    return "\n".join(lines)
+    emit(document("ImportSummary", found), output, lambda _: recorded(found, to))

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from quantcli.cli.output import Output, OutputOption, document, emit, timestamp
+from quantcli.cli.output import Output, OutputOption, document, emit
+from quantcli.cli.recordings import recorded
 from quantcli.cli.signals import stop_signals
 from quantcli.clock import NS_PER_S, WallClock
 from quantcli.config import parse_duration
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from quantcli.runtime.record import Recorder, RecordJob
     from quantcli.runtime.record_sum import RecordingSummary
 
-_GAPS_SHOWN = 10
 _USUAL = "trades,quotes,book"
 
 
@@ -181,15 +181,4 @@ def _symbol(text: str, exchange: str) -> str:
 def _table(found: "RecordingSummary", to: Path) -> str:
     if not found.rows:
         return "nothing came, and nothing was recorded"
-    lines = [
-        f"{found.rows:,} rows of {', '.join(found.symbols)} in {len(found.files)} files under {to}",
-        f"{timestamp(found.from_ns)} .. {timestamp(found.to_ns)}",
-        ", ".join(f"{count:,} {name}" for name, count in found.events.items()),
-        f"{found.gaps} gaps, {found.reconnects} reconnects, {found.dropped} messages dropped",
-    ]
-    for gap in found.gap_list[:_GAPS_SHOWN]:
-        at_ns = int(gap["at_ns"])
-        lines.append(f"  {timestamp(at_ns)} {gap['symbol']} {gap['channel']}: {gap['kind']}, {gap['detail']}")
-    if found.gaps > _GAPS_SHOWN:
-        lines.append(f"  and {found.gaps - _GAPS_SHOWN} more (-o json has all)")
-    return "\n".join(lines)
+    return recorded(found, to, f", {found.reconnects} reconnects, {found.dropped} messages dropped")

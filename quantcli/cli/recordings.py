@@ -1,6 +1,7 @@
 """`quant recordings`: what was recorded, and whether it is still what was written.
 
-The list reads manifests only and must stay quick; checking reads every byte.
+The list reads manifests only and must stay quick; checking reads every byte.  The verbs that record tell what
+came of it by `recorded`.
 """
 
 from pathlib import Path
@@ -13,8 +14,10 @@ from quantcli.clock import WallClock
 from quantcli.errors import DamagedRecording
 
 if TYPE_CHECKING:
+    from quantcli.recording.imported import ImportSummary
     from quantcli.recording.manifest import FileEntry
     from quantcli.recording.verify import FileCheck
+    from quantcli.runtime.record_sum import RecordingSummary
 
 group = typer.Typer(
     help="List recordings, or check that they are undamaged.", rich_markup_mode=None, add_completion=False
@@ -24,6 +27,7 @@ RootArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the
 
 _HEADERS = ("PATH", "SYMBOL", "CHANNEL", "ROWS", "FROM", "TO", "GAPS")
 _RIGHT = {"ROWS", "GAPS"}
+_GAPS_SHOWN = 10
 
 
 @group.command("list")
@@ -68,3 +72,19 @@ def _row(entry: "FileEntry | FileCheck") -> tuple[str, ...]:
 def _report(checks: "list[FileCheck]") -> str:
     rows = [(*_row(item), "ok" if item.ok else item.problem) for item in checks]
     return columns((*_HEADERS, "CHECK"), rows, right=_RIGHT)
+
+
+def recorded(found: "RecordingSummary | ImportSummary", to: Path, losses: str = "") -> str:
+    """What was added to a recording; `losses` stands behind the number of gaps."""
+    lines = [
+        f"{found.rows:,} rows of {', '.join(found.symbols)} in {len(found.files)} files under {to}",
+        f"{timestamp(found.from_ns)} .. {timestamp(found.to_ns)}",
+        ", ".join(f"{count:,} {name}" for name, count in found.events.items()),
+        f"{found.gaps} gaps{losses}",
+    ]
+    for gap in found.gap_list[:_GAPS_SHOWN]:
+        at_ns = int(gap["at_ns"])
+        lines.append(f"  {timestamp(at_ns)} {gap['symbol']} {gap['channel']}: {gap['kind']}, {gap['detail']}")
+    if found.gaps > _GAPS_SHOWN:
+        lines.append(f"  and {found.gaps - _GAPS_SHOWN} more (-o json has all)")
+    return "\n".join(lines)

@@ -2,15 +2,14 @@
 
 import asyncio
 import os
-import signal
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from quantcli.cli.output import emit_line, note
+from quantcli.cli.signals import stop_signals
 from quantcli.clock import WallClock
 from quantcli.config import parse_fees, parse_money
 from quantcli.errors import UsageError
@@ -114,7 +113,7 @@ async def _serve(options: "Options") -> None:
     from quantcli.sandbox.assembly import Sandbox
 
     sandbox = Sandbox(options, WallClock())
-    with _stop_signals(sandbox.stop):
+    with stop_signals(sandbox.stop):
         try:
             told = await sandbox.open()
             emit_line(told)
@@ -137,18 +136,3 @@ def _kinds(metas: "Iterable[SymbolMetadata]") -> str:
     """Which of the exchange's markets are served."""
     kinds = {meta.symbol.is_futures for meta in metas}
     return " and ".join(name for name, is_it in (("spot", False), ("futures", True)) if is_it in kinds)
-
-
-@contextmanager
-def _stop_signals(stop: Callable[[], None]) -> Iterator[None]:
-    """Stop in good order at a signal."""
-    loop = asyncio.get_running_loop()
-    before = {
-        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop))
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -131,18 +131,7 @@ class Board:
             self.agg_trades.clear()
         self.agg_trades.append(trade)
         if not self.has_prints:
-            self.trades.append(
-                Trade(
-                    trade.symbol,
-                    trade.exchange_ns,
-                    trade.local_ns,
-                    trade.seq,
-                    trade.price,
-                    trade.size,
-                    trade.side,
-                    trade.last_id,
-                )
-            )
+            self.trades.append(Trade(*_print(trade), trade.last_id))
             self._count(trade, trade.first_id, trade.last_id)
 
     def _count(self, trade: Trade | AggTrade, first_id: int, last_id: int) -> None:
@@ -346,7 +335,12 @@ class PublicMarket:
 
 def as_agg_trade(trade: Trade) -> AggTrade:
     """A trade as an aggregated one of its own."""
-    return AggTrade(
+    return AggTrade(*_print(trade), trade.trade_id, trade.trade_id, trade.trade_id)
+
+
+def _print(trade: Trade | AggTrade) -> tuple[str, int, int, int, float, float, int]:
+    """What both kinds of trades begin with."""
+    return (
         trade.symbol,
         trade.exchange_ns,
         trade.local_ns,
@@ -354,9 +348,6 @@ def as_agg_trade(trade: Trade) -> AggTrade:
         trade.price,
         trade.size,
         trade.side,
-        trade.trade_id,
-        trade.trade_id,
-        trade.trade_id,
     )
 
 

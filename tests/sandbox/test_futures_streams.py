@@ -12,7 +12,7 @@ import pytest
 from quantcli.codecs.binance import BinanceCodec
 from quantcli.codecs.binance_rules import parse_exchange_info
 from quantcli.model.market import AggTrade, BookUpdate, MarkPrice, Ticker, Trade
-from quantcli.sandbox.futures.sources import open_futures_source
+from quantcli.sandbox.futures.sources import FuturesStreams
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.streams.sessions import MarketSession
 
@@ -29,7 +29,7 @@ class Listener:
             path,
             query,
             lambda kind, text: self.sent.append((kind, text)),
-            open_stream=open_futures_source,
+            kind=FuturesStreams,
             **more,
         )
 

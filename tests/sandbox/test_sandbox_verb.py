@@ -173,3 +173,4 @@ def test_the_first_line_is_the_only_one_on_stdout(tmp_path: Path):
     said, narrated = process.communicate(timeout=20)
     assert said == ""
     assert "binance spot at http://127.0.0.1:" in narrated
+    assert "stopping in good order" in narrated

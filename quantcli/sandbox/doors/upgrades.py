@@ -18,7 +18,7 @@ from quantcli.sandbox.doors.sockets import Socket, Timing
 from quantcli.sandbox.faults.chaos import PASSES, Verdict, altered
 from quantcli.sandbox.faults.false_answers import false_answer, false_ws_answer
 from quantcli.sandbox.faults.rules import Rule
-from quantcli.sandbox.futures.sources import open_futures_source
+from quantcli.sandbox.futures.sources import FuturesStreams
 from quantcli.sandbox.futures.user_stream import FuturesListenKeys
 from quantcli.sandbox.streams.sessions import MarketSession
 from quantcli.sandbox.streams.user import UserStream
@@ -86,7 +86,7 @@ class SocketDoors:
             return _ApiDoor(self._venue, socket, query, is_futures=False)
         if self._is_futures(path, host):
             public, open_account = self._venue.futures.public, partial(self._open_futures, socket)
-            return MarketSession(public, path, query, socket.push, open_account, open_futures_source)
+            return MarketSession(public, path, query, socket.push, open_account, FuturesStreams)
         public = self._venue.spot.public
         return MarketSession(public, path, query, socket.push, partial(self._open_spot, socket))
 

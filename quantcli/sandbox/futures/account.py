@@ -21,8 +21,8 @@ from quantcli.sandbox.futures.rules import MAX_LEVERAGE, MAX_NOTIONAL, brackets
 from quantcli.sandbox.order_params import read_market
 from quantcli.sandbox.order_records import OrderRecord
 from quantcli.sandbox.params import Params, needed
+from quantcli.sandbox.queries import is_within, select_fills, select_orders
 from quantcli.sandbox.shapes import amount
-from quantcli.sandbox.spot.lists import cut, is_within
 
 _INCOMES = ("TRANSFER", "REALIZED_PNL", "FUNDING_FEE", "COMMISSION", "INSURANCE_CLEAR", "COMMISSION_REBATE")
 _SUCCESS = {"code": 200, "msg": "success"}
@@ -75,37 +75,23 @@ class FuturesAccount:
         """All Orders."""
         symbol = read_market(params, self._exchange).symbol.name
         from_id, limit = params.whole("orderId"), params.limit(500, 1_000)
-        start_ms, end_ms = read_week(params)
+        span = read_week(params)
         params.finish()
-        found = [
-            order
-            for order in self._exchange.ledger.orders(symbol, self._exchange.as_of)
-            if (from_id is None or order.order_id >= from_id)
-            and is_within(order.created_ns, start_ms, end_ms)
-        ]
-        return [self._order(order) for order in cut(found, limit, from_id, start_ms)]
+        found = select_orders(self._exchange, symbol, from_id, span, limit)
+        return [self._order(order) for order in found]
 
     def trades(self, params: Params) -> Any:
         """Account Trade List."""
         meta = read_market(params, self._exchange)
         order_id, from_id = params.whole("orderId"), params.whole("fromId")
         limit = params.limit(500, 1_000)
-        start_ms, end_ms = read_week(params)
-        if from_id is not None and (start_ms is not None or end_ms is not None):
+        span = read_week(params)
+        if from_id is not None and span != (None, None):
             raise errors.bad_combination()
         params.finish()
-        found = [
-            fill
-            for fill in self._exchange.ledger.fills_of(meta.symbol.name, self._exchange.as_of)
-            if (order_id is None or int(fill.exchange_order_id) == order_id)
-            and (from_id is None or int(fill.trade_id) >= from_id)
-            and is_within(fill.exchange_ns, start_ms, end_ms)
-        ]
         books = self._exchange.engine.books
-        return [
-            shapes.trade_json(fill, books.of(fill.trade_id), meta)
-            for fill in cut(found, limit, order_id, from_id, start_ms)
-        ]
+        found = select_fills(self._exchange, meta.symbol.name, order_id, from_id, span, limit)
+        return [shapes.trade_json(fill, books.of(fill.trade_id), meta) for fill in found]
 
     def incomes(self, params: Params) -> Any:
         """Get Income History."""

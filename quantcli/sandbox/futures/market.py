@@ -9,54 +9,36 @@ from typing import Any
 
 from quantcli.clock import NS_PER_MS, Clock
 from quantcli.model.instrument import SymbolMetadata
-from quantcli.model.market import AggTrade, Level, Trade
+from quantcli.model.market import Level, Trade
 from quantcli.sandbox import errors
-from quantcli.sandbox.candles import INTERVALS, Candle
+from quantcli.sandbox.candles import INTERVALS
 from quantcli.sandbox.errors import ApiError
 from quantcli.sandbox.futures import errors as futures
-from quantcli.sandbox.futures.exchange import FuturesExchange
 from quantcli.sandbox.futures.numbers import Numbers
 from quantcli.sandbox.futures.rules import exchange_info
 from quantcli.sandbox.order_params import read_market
 from quantcli.sandbox.params import Params, needed
 from quantcli.sandbox.public import FUNDING_NS, PublicMarket
+from quantcli.sandbox.public_data import PublicData, agg_trade_json, kline_json, trade_json
+from quantcli.sandbox.venue_account import VenueAccount
 
 DEPTHS = (5, 10, 20, 50, 100, 500, 1_000)
-_SELL = 2
 _HOUR_MS = 3_600_000
 _INTEREST = "0.00010000"
 
 
-class FuturesMarket:
-    """Handlers of the public endpoints; `rate_limits` are those that exchangeInfo lists."""
+class FuturesMarket(PublicData):
+    """Handlers of the public endpoints of futures."""
+
+    old_trades_limit = (100, 500)
 
     def __init__(
-        self,
-        exchange: FuturesExchange,
-        public: PublicMarket,
-        clock: Clock,
-        rate_limits: list[dict[str, Any]],
+        self, exchange: VenueAccount, public: PublicMarket, clock: Clock, rate_limits: list[dict[str, Any]]
     ) -> None:
-        self._exchange = exchange
-        self._public = public
-        self._clock = clock
-        self._rate_limits = rate_limits
+        super().__init__(exchange, public, clock, rate_limits)
         self._numbers = {name: Numbers(meta) for name, meta in exchange.instruments.items()}
 
     # General.
-
-    def ping(self, params: Params) -> Any:
-        """Test Connectivity."""
-        params.finish()
-        return {}
-
-    def time(self, params: Params) -> Any:
-        """Check Server Time."""
-        params.finish()
-        return {"serverTime": self._now_ms()}
-
-    def _now_ms(self) -> int:
-        return self._clock.now_ns() // NS_PER_MS
 
     def exchange_info(self, params: Params) -> Any:
         """Exchange Information."""
@@ -85,31 +67,9 @@ class FuturesMarket:
         numbers = self._numbers[name]
         return [[numbers.price(price), numbers.size(size)] for price, size in levels]
 
-    def trades(self, params: Params) -> Any:
-        """Recent Trades List."""
-        meta = read_market(params, self._exchange)
-        limit = params.limit(500, 1_000)
-        params.finish()
-        return [self._trade(trade) for trade in self._public.trades(meta.symbol.name, limit)]
-
-    def old_trades(self, params: Params) -> Any:
-        """Old Trades Lookup."""
-        meta = read_market(params, self._exchange)
-        limit, from_id = params.limit(100, 500), params.whole("fromId")
-        params.finish()
-        return [self._trade(trade) for trade in self._public.trades(meta.symbol.name, limit, from_id)]
-
     def _trade(self, trade: Trade) -> dict[str, Any]:
         numbers = self._numbers[trade.symbol]
-        return {
-            "id": trade.trade_id,
-            "price": numbers.price(trade.price),
-            "qty": numbers.size(trade.size),
-            "quoteQty": f"{trade.price * trade.size:.2f}",
-            "time": (trade.exchange_ns or trade.local_ns) // NS_PER_MS,
-            "isBuyerMaker": trade.side == _SELL,
-            "isRPITrade": False,
-        }
+        return trade_json(trade, numbers.price, numbers.size, "{:.2f}".format) | {"isRPITrade": False}
 
     def agg_trades(self, params: Params) -> Any:
         """Compressed/Aggregate Trades List."""
@@ -119,20 +79,9 @@ class FuturesMarket:
         if start_ms is not None and end_ms is not None and end_ms - start_ms > _HOUR_MS:
             raise ApiError(400, -4166, "Search window is restricted to recent 90 days and one hour.")
         params.finish()
+        numbers = self._numbers[meta.symbol.name]
         found = self._public.agg_trades(meta.symbol.name, limit, from_id, start_ms, end_ms)
-        return [self._agg_trade(trade) for trade in found]
-
-    def _agg_trade(self, trade: AggTrade) -> dict[str, Any]:
-        numbers = self._numbers[trade.symbol]
-        return {
-            "a": trade.trade_id,
-            "p": numbers.price(trade.price),
-            "q": numbers.size(trade.size),
-            "f": trade.first_id,
-            "l": trade.last_id,
-            "T": (trade.exchange_ns or trade.local_ns) // NS_PER_MS,
-            "m": trade.side == _SELL,
-        }
+        return [agg_trade_json(trade, numbers.price, numbers.size) for trade in found]
 
     def klines(self, params: Params) -> Any:
         """Kline/Candlestick Data."""
@@ -145,7 +94,7 @@ class FuturesMarket:
         params.finish()
         numbers = self._numbers[meta.symbol.name]
         candles = self._public.bars(meta.symbol.name, interval, limit, start_ms, end_ms)
-        return [_kline(candle, numbers) for candle in candles]
+        return [kline_json(candle, numbers.price, numbers.sum, "{:.5f}".format) for candle in candles]
 
     # Tickers.
 
@@ -255,20 +204,3 @@ class FuturesMarket:
         meta = read_market(params, self._exchange) if "symbol" in params else None
         params.finish()
         return shape(meta) if meta else [shape(each) for each in self._markets()]
-
-
-def _kline(candle: Candle, numbers: Numbers) -> list[Any]:
-    return [
-        candle.open_ns // NS_PER_MS,
-        numbers.price(candle.open),
-        numbers.price(candle.high),
-        numbers.price(candle.low),
-        numbers.price(candle.close),
-        numbers.sum(candle.volume),
-        (candle.open_ns + candle.interval_ns) // NS_PER_MS - 1,
-        f"{candle.quote_volume:.5f}",
-        candle.trades,
-        numbers.sum(candle.taker_volume),
-        f"{candle.taker_quote_volume:.5f}",
-        "0",
-    ]

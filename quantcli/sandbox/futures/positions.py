@@ -94,9 +94,9 @@ class PositionView:
 
     def in_account_v2(self) -> dict[str, Any]:
         """Account Information V2, `positions`."""
-        return self.in_account() | {
-            "positionInitialMargin": amount(self.position_margin),
-            "openOrderInitialMargin": amount(self.orders_margin),
+        return {
+            **self.in_account(),
+            **self._margins(),
             "leverage": str(self.leverage),
             "isolated": False,
             "entryPrice": self._entry(),

@@ -6,12 +6,11 @@ stream is served at every path, whether it is called public or market.  Sans-I/O
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from quantcli.clock import NS_PER_MS
 from quantcli.model.market import AggTrade, BookUpdate, Level, MarkPrice, Ticker, Trade
-from quantcli.sandbox.candles import INTERVALS
 from quantcli.sandbox.futures.numbers import Numbers
 from quantcli.sandbox.public import PublicMarket
 from quantcli.sandbox.streams import shapes
@@ -21,46 +20,11 @@ from quantcli.sandbox.streams.sources import SHOWN, TRADED, MarketStreams, Sourc
 _S = 1_000 * NS_PER_MS
 _SELL = 2
 _DEPTH = re.compile(r"depth(?P<levels>5|10|20)?(?P<speed>@0ms|@100ms|@250ms|@500ms)?")
-_KLINE = re.compile(r"kline_(?P<interval>\w+)")
 _MARK = re.compile(r"markPrice(?P<speed>@1s)?")
 _ALL_MARKS = re.compile(r"!markPrice@arr(?P<speed>@1s)?")
 _USUAL_MARK_NS = 3 * _S
 _USUAL_BOOK_NS = 250 * NS_PER_MS
 _USUAL_TICKER_NS = 2 * _S
-
-
-def open_futures_source(name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
-    """The stream of this name; `None` where there is none, as for a market that does not exist."""
-    if name.startswith("!"):
-        return _of_all_markets(name, public, stamp)
-    lower, _, what = name.partition("@")
-    symbol = public.name_of(lower.upper()) if lower == lower.lower() else None
-    if symbol is None:
-        return None
-    market = FuturesStreams(public, symbol, stamp)
-    simple: dict[str, Callable[[], Source]] = {
-        "trade": market.trades,
-        "aggTrade": market.agg_trades,
-        "bookTicker": market.quotes,
-        "miniTicker": market.mini_ticker,
-        "ticker": market.ticker,
-    }
-    return simple[what]() if what in simple else _with_argument(what, market)
-
-
-def _with_argument(what: str, market: "FuturesStreams") -> Source | None:
-    """Streams whose name says a number of levels, an interval or a speed."""
-    if match := _DEPTH.fullmatch(what):
-        if not match["levels"]:
-            return market.diffs()
-        pace = match["speed"]
-        every_ns = int(pace.strip("@ms")) * NS_PER_MS if pace else _USUAL_BOOK_NS
-        return market.partial_book(int(match["levels"]), every_ns)
-    if (match := _KLINE.fullmatch(what)) and match["interval"] in INTERVALS:
-        return market.klines(match["interval"])
-    if match := _MARK.fullmatch(what):
-        return market.marks(_S if match["speed"] else _USUAL_MARK_NS)
-    return None
 
 
 class FuturesStreams(MarketStreams):
@@ -69,6 +33,33 @@ class FuturesStreams(MarketStreams):
     def __init__(self, public: PublicMarket, symbol: str, stamp: Stamp) -> None:
         super().__init__(public, symbol, stamp)
         self._numbers = Numbers(public.instruments[symbol])
+
+    @classmethod
+    def of_all_markets(cls, name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
+        """Streams of all markets: each in its time those that changed in it."""
+        markets = {symbol: cls(public, symbol, stamp) for symbol in public.instruments}
+        if name == "!bookTicker":
+            symbols = tuple(markets)
+            return Source((Ticker,), symbols, lambda quote: markets[quote.symbol].tell_quote(quote))
+        if match := _ALL_MARKS.fullmatch(name):
+            every_ns = _S if match["speed"] else _USUAL_MARK_NS
+            return together((MarkPrice,), {each: markets[each].mark_body for each in markets}, every_ns)
+        if name == "!miniTicker@arr":
+            return together(TRADED, {each: markets[each].mini_ticker_body for each in markets})
+        if name == "!ticker@arr":
+            return together(SHOWN, {each: markets[each].ticker_body for each in markets})
+        return None
+
+    def _particular(self, what: str) -> Source | None:
+        if match := _DEPTH.fullmatch(what):
+            if not match["levels"]:
+                return self.diffs()
+            pace = match["speed"]
+            every_ns = int(pace.strip("@ms")) * NS_PER_MS if pace else _USUAL_BOOK_NS
+            return self.partial_book(int(match["levels"]), every_ns)
+        if match := _MARK.fullmatch(what):
+            return self.marks(_S if match["speed"] else _USUAL_MARK_NS)
+        return None
 
     def marks(self, every_ns: int) -> Source:
         """Mark price, at most so often; of a market that tells none, its last price."""
@@ -162,20 +153,3 @@ class FuturesStreams(MarketStreams):
         now_ns = self._public.now_ns(self._symbol)
         shown = BookUpdate(self._symbol, now_ns, now_ns, 0, False, last_id, last_id, last_id, bids, asks)
         return self._book(shown, bids, asks)
-
-
-def _of_all_markets(name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
-    """Streams of all markets: each in its time those that changed in it."""
-    markets = {symbol: FuturesStreams(public, symbol, stamp) for symbol in public.instruments}
-    if name == "!bookTicker":
-        return Source(
-            (Ticker,), tuple(markets), lambda quote: iter([markets[quote.symbol]._quote_text(quote)])
-        )
-    if match := _ALL_MARKS.fullmatch(name):
-        every_ns = _S if match["speed"] else _USUAL_MARK_NS
-        return together((MarkPrice,), {each: markets[each].mark_body for each in markets}, every_ns)
-    if name == "!miniTicker@arr":
-        return together(TRADED, {each: markets[each].mini_ticker_body for each in markets})
-    if name == "!ticker@arr":
-        return together(SHOWN, {each: markets[each].ticker_body for each in markets})
-    return None

@@ -17,8 +17,8 @@ from quantcli.sandbox.errors import ApiError
 from quantcli.sandbox.exchange import SandboxExchange
 from quantcli.sandbox.order_params import read_market
 from quantcli.sandbox.params import Params
+from quantcli.sandbox.queries import read_span, select_fills, select_orders
 from quantcli.sandbox.security import READ_HERE
-from quantcli.sandbox.spot.lists import cut, is_within, read_span
 from quantcli.sandbox.spot.orders import NO_DISCOUNT
 
 _UID = 354_937_868
@@ -117,15 +117,10 @@ class SpotAccount:
         """All orders of a symbol."""
         symbol = read_market(params, self._exchange).symbol.name
         from_id, limit = params.whole("orderId"), params.limit(500, 1_000)
-        start_ms, end_ms = read_span(params)
+        span = read_span(params)
         params.finish()
-        found = [
-            order
-            for order in self._exchange.ledger.orders(symbol, self._exchange.as_of)
-            if (from_id is None or order.order_id >= from_id)
-            and is_within(order.created_ns, start_ms, end_ms)
-        ]
-        return [shapes.order_json(order) for order in cut(found, limit, from_id, start_ms)]
+        found = select_orders(self._exchange, symbol, from_id, span, limit)
+        return [shapes.order_json(order) for order in found]
 
     def amendments(self, params: Params) -> Any:
         """Query Order Amendments."""
@@ -145,16 +140,12 @@ class SpotAccount:
         symbol = read_market(params, self._exchange).symbol.name
         order_id, from_id = params.whole("orderId"), params.whole("fromId")
         limit = params.limit(500, 1_000)
-        start_ms, end_ms = read_span(params)
-        if (order_id is not None or from_id is not None) and (start_ms is not None or end_ms is not None):
+        span = read_span(params)
+        if (order_id is not None or from_id is not None) and span != (None, None):
             raise errors.bad_combination()
         params.finish()
-        found = [
-            fill
-            for fill in self._exchange.ledger.fills_of(symbol, self._exchange.as_of)
-            if _is_asked_for(fill, order_id, from_id) and is_within(fill.exchange_ns, start_ms, end_ms)
-        ]
-        return [self._trade(fill) for fill in cut(found, limit, order_id, from_id, start_ms)]
+        found = select_fills(self._exchange, symbol, order_id, from_id, span, limit)
+        return [self._trade(fill) for fill in found]
 
     def _trade(self, fill: Fill) -> dict[str, Any]:
         order = self._exchange.ledger.order(int(fill.exchange_order_id))
@@ -305,8 +296,3 @@ class ListenKeys:
 
 def _basis_points(rate: Decimal) -> int:
     return int(rate * 10_000)
-
-
-def _is_asked_for(fill: Fill, order_id: int | None, from_id: int | None) -> bool:
-    right_order = order_id is None or int(fill.exchange_order_id) == order_id
-    return right_order and (from_id is None or int(fill.trade_id) >= from_id)

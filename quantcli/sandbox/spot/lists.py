@@ -21,11 +21,9 @@ from quantcli.sandbox.order_params import (
 )
 from quantcli.sandbox.order_records import ListRecord
 from quantcli.sandbox.params import Params, needed
+from quantcli.sandbox.queries import cut, is_within, read_span
 from quantcli.sandbox.spot.orders import cancelled_json
 from quantcli.sandbox.tickets import PREVENTION, TIMES_IN_FORCE, Ticket
-
-_DAY_MS = 86_400_000
-_NS_PER_MS = 1_000_000
 
 
 class SpotLists:
@@ -161,29 +159,3 @@ def _check_places(side: Side, above: str, below: str) -> None:
 def _placed_json(placed: PlacedList, kind: str) -> dict[str, Any]:
     reports = [shapes.placed_json(kind, order, (), placed.at_ns) for order in placed.orders]
     return shapes.list_json(placed.record, reports)
-
-
-# What queries by time have in common ("General API Information", on order of data).
-
-
-def read_span(params: Params) -> tuple[int | None, int | None]:
-    """`startTime` and `endTime`, no more than 24 hours apart.  Raises `ApiError`."""
-    start_ms, end_ms = params.millis("startTime"), params.millis("endTime")
-    if start_ms is not None and end_ms is not None:
-        if end_ms < start_ms:
-            raise errors.invalid("startTime")
-        if end_ms - start_ms > _DAY_MS:
-            raise errors.more_than_a_day()
-    return start_ms, end_ms
-
-
-def is_within(at_ns: int, start_ms: int | None, end_ms: int | None) -> bool:
-    """A time lies in the span, both ends included."""
-    at_ms = at_ns // _NS_PER_MS
-    return (start_ms is None or at_ms >= start_ms) and (end_ms is None or at_ms <= end_ms)
-
-
-def cut(found: list[Any], limit: int, *from_the_oldest: int | None) -> list[Any]:
-    """As many as may be told: the oldest where a start was given, else the newest."""
-    begins = any(value is not None for value in from_the_oldest)
-    return found[:limit] if begins else found[-limit:]

@@ -8,20 +8,18 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from quantcli.clock import NS_PER_MS, Clock
 from quantcli.model.instrument import SymbolMetadata
-from quantcli.model.market import AggTrade, Level, Trade
+from quantcli.model.market import Level, Trade
 from quantcli.sandbox import errors
-from quantcli.sandbox.candles import INTERVALS, Candle
+from quantcli.sandbox.candles import INTERVALS
 from quantcli.sandbox.errors import ApiError
-from quantcli.sandbox.exchange import SandboxExchange
 from quantcli.sandbox.market_rules import exchange_info, status
 from quantcli.sandbox.order_params import read_market
 from quantcli.sandbox.params import SYMBOL, Params, needed
-from quantcli.sandbox.public import DayStats, PublicMarket
+from quantcli.sandbox.public import DayStats
+from quantcli.sandbox.public_data import PublicData, agg_trade_json, kline_json, trade_json
 from quantcli.sandbox.streams.shapes import number, sums
 
-_SELL = 2
 _STATUSES = ("TRADING", "HALT", "BREAK")
 _NS_PER_MINUTE = 60_000_000_000
 _WINDOW = re.compile(r"([1-9]\d?)([mhd])")
@@ -30,35 +28,10 @@ _MOST_SYMBOLS = 100
 _WRONG_STATUS = (400, -1220, "The symbol's status does not match the requested symbolStatus.")
 
 
-class SpotMarket:
-    """Handlers of the public endpoints; `rate_limits` tells the limits that exchangeInfo lists."""
-
-    def __init__(
-        self,
-        exchange: SandboxExchange,
-        public: PublicMarket,
-        clock: Clock,
-        rate_limits: list[dict[str, Any]],
-    ) -> None:
-        self._exchange = exchange
-        self._public = public
-        self._clock = clock
-        self._rate_limits = rate_limits
+class SpotMarket(PublicData):
+    """Handlers of the public endpoints of spot."""
 
     # General.
-
-    def ping(self, params: Params) -> Any:
-        """Test connectivity."""
-        params.finish()
-        return {}
-
-    def time(self, params: Params) -> Any:
-        """Check server time."""
-        params.finish()
-        return {"serverTime": self._now_ms()}
-
-    def _now_ms(self) -> int:
-        return self._clock.now_ns() // NS_PER_MS
 
     def exchange_info(self, params: Params) -> Any:
         """Exchange information."""
@@ -103,19 +76,8 @@ class SpotMarket:
             raise ApiError(*_WRONG_STATUS)
         return meta
 
-    def trades(self, params: Params) -> Any:
-        """Recent trades list."""
-        meta = read_market(params, self._exchange)
-        limit = params.limit(500, 1_000)
-        params.finish()
-        return [_trade(trade) for trade in self._public.trades(meta.symbol.name, limit)]
-
-    def old_trades(self, params: Params) -> Any:
-        """Old trade lookup."""
-        meta = read_market(params, self._exchange)
-        limit, from_id = params.limit(500, 1_000), params.whole("fromId")
-        params.finish()
-        return [_trade(trade) for trade in self._public.trades(meta.symbol.name, limit, from_id)]
+    def _trade(self, trade: Trade) -> dict[str, Any]:
+        return trade_json(trade, number, number, sums) | {"isBestMatch": True}
 
     def agg_trades(self, params: Params) -> Any:
         """Compressed/Aggregate trades list."""
@@ -126,7 +88,7 @@ class SpotMarket:
             raise errors.bad_combination()
         params.finish()
         found = self._public.agg_trades(meta.symbol.name, limit, from_id, start_ms, end_ms)
-        return [_agg_trade(trade) for trade in found]
+        return [agg_trade_json(trade, number, number) | {"M": True} for trade in found]
 
     def klines(self, params: Params) -> Any:
         """Kline/Candlestick data; in UTC alone."""
@@ -140,7 +102,7 @@ class SpotMarket:
             raise errors.invalid("timeZone")
         params.finish()
         candles = self._public.bars(meta.symbol.name, interval, limit, start_ms, end_ms)
-        return [_kline(candle) for candle in candles]
+        return [kline_json(candle, number, sums, sums) for candle in candles]
 
     # Tickers.
 
@@ -243,52 +205,6 @@ def _is_full(params: Params) -> bool:
 
 def _levels(levels: list[Level]) -> list[list[str]]:
     return [[number(price), number(size)] for price, size in levels]
-
-
-def _trade(trade: Trade) -> dict[str, Any]:
-    return {
-        "id": trade.trade_id,
-        "price": number(trade.price),
-        "qty": number(trade.size),
-        "quoteQty": sums(trade.price * trade.size),
-        "time": _stamp(trade),
-        "isBuyerMaker": trade.side == _SELL,
-        "isBestMatch": True,
-    }
-
-
-def _agg_trade(trade: AggTrade) -> dict[str, Any]:
-    return {
-        "a": trade.trade_id,
-        "p": number(trade.price),
-        "q": number(trade.size),
-        "f": trade.first_id,
-        "l": trade.last_id,
-        "T": _stamp(trade),
-        "m": trade.side == _SELL,
-        "M": True,
-    }
-
-
-def _stamp(trade: Trade | AggTrade) -> int:
-    return (trade.exchange_ns or trade.local_ns) // NS_PER_MS
-
-
-def _kline(candle: Candle) -> list[Any]:
-    return [
-        candle.open_ns // NS_PER_MS,
-        number(candle.open),
-        number(candle.high),
-        number(candle.low),
-        number(candle.close),
-        sums(candle.volume),
-        (candle.open_ns + candle.interval_ns) // NS_PER_MS - 1,
-        sums(candle.quote_volume),
-        candle.trades,
-        sums(candle.taker_volume),
-        sums(candle.taker_quote_volume),
-        "0",
-    ]
 
 
 def _span_ticker(meta: SymbolMetadata, stats: DayStats, full: bool) -> dict[str, Any]:

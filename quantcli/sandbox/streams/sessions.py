@@ -19,8 +19,8 @@ from urllib.parse import unquote
 
 from quantcli.model.market import MarketEvent
 from quantcli.sandbox.public import PublicMarket
-from quantcli.sandbox.streams.shapes import Stamp, micros, millis
-from quantcli.sandbox.streams.sources import Source, open_source
+from quantcli.sandbox.streams.shapes import micros, millis
+from quantcli.sandbox.streams.sources import MarketStreams, Source, open_source
 
 # What is sent as the answer to a request, among the names of streams.
 REPLY = "reply"
@@ -28,9 +28,6 @@ REPLY = "reply"
 Send = Callable[[str, str], None]
 # Opens the account's own stream under a listen key; what closes it, or `None` if the key is none.
 OpenAccount = Callable[[str, Callable[[str, str], None]], Callable[[], None] | None]
-
-# Opens a stream by its name, `None` if there is none.
-OpenStream = Callable[[str, PublicMarket, Stamp], Source | None]
 
 _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _MAX_STREAMS = 1024
@@ -52,8 +49,8 @@ class MarketSession:
     """One socket's subscriptions; hears the market from its making until `close`.
 
     `path` and `query` (undecoded) are those of the connection.  `send` gets (name of the stream or `REPLY`,
-    text).  `open_account` is asked about names that could be listen keys, `open_stream` about all; unless
-    told otherwise they are the streams of spot.
+    text).  `open_account` is asked about names that could be listen keys; the others are streams of
+    a `kind` of markets, those of spot unless told otherwise.
     """
 
     def __init__(
@@ -63,10 +60,10 @@ class MarketSession:
         query: str,
         send: Send,
         open_account: OpenAccount | None = None,
-        open_stream: OpenStream = open_source,
+        kind: type[MarketStreams] = MarketStreams,
     ) -> None:
         self._public = public
-        self._open_stream = open_stream
+        self._kind = kind
         self._send = send
         self._open_account = open_account
         values = dict(part.partition("=")[::2] for part in query.split("&"))
@@ -144,7 +141,7 @@ class MarketSession:
     def _subscribe(self, names: Iterable[str]) -> None:
         for name in names:
             if name not in self._names:
-                self._names[name] = self._open_stream(name, self._public, self._stamp)
+                self._names[name] = open_source(name, self._public, self._stamp, self._kind)
                 self._open(name)
         self._index()
 

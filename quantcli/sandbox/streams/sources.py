@@ -45,36 +45,14 @@ class Source:
         self.tell = tell
 
 
-def open_source(name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
-    """The stream of this name; `None` where there is none, as for a market that does not exist."""
+def open_source(name: str, public: PublicMarket, stamp: Stamp, kind: "type[MarketStreams]") -> Source | None:
+    """The stream of this name on a `kind` of markets; `None` where there is none, as for a market that does
+    not exist."""
     if name.startswith("!"):
-        return _of_all_markets(name, public, stamp)
+        return kind.of_all_markets(name, public, stamp)
     lower, _, what = name.partition("@")
     symbol = public.name_of(lower.upper()) if lower == lower.lower() else None
-    if symbol is None:
-        return None
-    market = MarketStreams(public, symbol, stamp)
-    simple: dict[str, Callable[[], Source]] = {
-        "trade": market.trades,
-        "aggTrade": market.agg_trades,
-        "bookTicker": market.quotes,
-        "miniTicker": market.mini_ticker,
-        "ticker": market.ticker,
-        "avgPrice": market.average,
-    }
-    return simple[what]() if what in simple else _with_argument(what, market)
-
-
-def _with_argument(what: str, market: "MarketStreams") -> Source | None:
-    """Streams whose name says a number of levels, an interval or a window."""
-    if match := _DEPTH.fullmatch(what):
-        every_ns = 100 * NS_PER_MS if match["speed"] == "@100ms" else _S
-        return market.partial_book(int(match["levels"]), every_ns) if match["levels"] else market.diffs()
-    if (match := _KLINE.fullmatch(what)) and match["interval"] in INTERVALS:
-        return market.klines(match["interval"])
-    if match := _TICKER.fullmatch(what):
-        return market.window(match["window"])
-    return None
+    return None if symbol is None else kind(public, symbol, stamp).named(what)
 
 
 class MarketStreams:
@@ -88,6 +66,43 @@ class MarketStreams:
 
     def _source(self, kinds: tuple[type, ...], tell: Callable[[Any], Iterator[str]]) -> Source:
         return Source(kinds, (self._symbol,), tell)
+
+    @classmethod
+    def of_all_markets(cls, name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
+        """`!ticker@arr` and `!miniTicker@arr`: each second the markets that changed in it."""
+        match = _ALL_MARKETS.fullmatch(name)
+        if match is None:
+            return None
+        markets = {symbol: cls(public, symbol, stamp) for symbol in public.instruments}
+        if match["kind"] == "!miniTicker@arr":
+            return together(TRADED, {symbol: each.mini_ticker_body for symbol, each in markets.items()})
+        return together(SHOWN, {symbol: each.ticker_body for symbol, each in markets.items()})
+
+    def named(self, what: str) -> Source | None:
+        """The stream of this name, without the market's; `None` where there is none."""
+        simple = {
+            "trade": self.trades,
+            "aggTrade": self.agg_trades,
+            "bookTicker": self.quotes,
+            "miniTicker": self.mini_ticker,
+            "ticker": self.ticker,
+        }
+        if what in simple:
+            return simple[what]()
+        if (match := _KLINE.fullmatch(what)) and match["interval"] in INTERVALS:
+            return self.klines(match["interval"])
+        return self._particular(what)
+
+    def _particular(self, what: str) -> Source | None:
+        """Streams that are not alike on every kind of market."""
+        if what == "avgPrice":
+            return self.average()
+        if match := _DEPTH.fullmatch(what):
+            every_ns = 100 * NS_PER_MS if match["speed"] == "@100ms" else _S
+            return self.partial_book(int(match["levels"]), every_ns) if match["levels"] else self.diffs()
+        if match := _TICKER.fullmatch(what):
+            return self.window(match["window"])
+        return None
 
     def trades(self) -> Source:
         def tell(trade: Trade) -> Iterator[str]:
@@ -180,17 +195,6 @@ class MarketStreams:
 
     def _kline_text(self, bar: Bar) -> str:
         return shapes.kline_text(bar, self._name, self._stamp)
-
-
-def _of_all_markets(name: str, public: PublicMarket, stamp: Stamp) -> Source | None:
-    """`!ticker@arr` and `!miniTicker@arr`: each second the markets that changed in it."""
-    match = _ALL_MARKETS.fullmatch(name)
-    if match is None:
-        return None
-    markets = {symbol: MarketStreams(public, symbol, stamp) for symbol in public.instruments}
-    if match["kind"] == "!miniTicker@arr":
-        return together(TRADED, {symbol: each.mini_ticker_body for symbol, each in markets.items()})
-    return together(SHOWN, {symbol: each.ticker_body for symbol, each in markets.items()})
 
 
 def together(

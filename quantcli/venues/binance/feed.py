@@ -9,7 +9,7 @@ Here the parts are joined: which streams at which address, trading rules, snapsh
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from quantcli.clock import NS_PER_S, Clock
 from quantcli.codecs.binance import BinanceCodec, Market
@@ -22,6 +22,7 @@ from quantcli.venues.binance.market_socket import LOST, MOST_STREAMS, MarketSock
 from quantcli.venues.binance.public import BinancePublic
 from quantcli.venues.feed import Arrivals, Patience, Put, Tally
 from quantcli.venues.inbox import Notice
+from quantcli.venues.running_feed import RunningFeed
 from quantcli.venues.sight import Sight
 from quantcli.venues.urls import Urls
 
@@ -31,7 +32,7 @@ _SLOW = (Channel.AGG_TRADES, Channel.BARS, Channel.MARKS)
 _CLOCK_SET_NS = NS_PER_S  # what two clocks may differ by in a second without one having been set
 
 
-class BinanceFeed:
+class BinanceFeed(RunningFeed):
     """Market data of some symbols of one kind of market.  See `feed.LiveFeed`."""
 
     def __init__(
@@ -47,11 +48,8 @@ class BinanceFeed:
     ) -> None:
         if market == "spot" and Channel.MARKS in channels:
             raise UsageError("spot markets have no mark price", todo="leave marks out of --channels")
-        self._wanted = list(dict.fromkeys(symbols))
-        self._rules: dict[str, SymbolMetadata] = {}
-        self._clock = clock
+        super().__init__(symbols, clock, patience)
         self._put = put
-        self._patience = patience
         self._codec = BinanceCodec(_MARKETS[market])
         self._public = BinancePublic(addresses.rest, _MARKETS[market])
         self._hearing = Hearing(
@@ -68,9 +66,7 @@ class BinanceFeed:
             _Line(url, there, self._hearing, put, patience, self._jitter)
             for url, there in _addresses(addresses, channels)
         ]
-        self._tasks: set[asyncio.Task[None]] = set()
         self._asking: set[str] = set()  # symbols whose book is asked for
-        self._failed: asyncio.Future[None] | None = None
         self._check_room(len(self._wanted))
 
     @property
@@ -78,36 +74,17 @@ class BinanceFeed:
         """What was counted so far."""
         return self._hearing.tally
 
-    @property
-    def active_symbols(self) -> tuple[str, ...]:
-        """The symbols that are listened to."""
-        return tuple(self._rules)
-
-    def instruments(self) -> dict[str, SymbolMetadata]:
-        """Trading rules of the symbols, after `open`."""
-        return dict(self._rules)
-
     async def open(self) -> None:
         """Learn the trading rules; errors as `feed.LiveFeed.open`."""
         self._learn(await self._public.rules(self._wanted, self._codec))
 
-    async def run(self) -> None:
-        """Put events until cancelled.  Raises what `put` raises."""
-        self._failed = asyncio.get_running_loop().create_future()
-        try:
-            if not self._rules:
-                await self.open()
-            for line in self._lines:
-                await line.socket.subscribe(streams_of(self._rules.values(), line.channels))
-                self._do(line.socket.run())
-            self._do(self._watch_for_silence())
-            await self._failed
-        finally:
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.close()
+    async def _begin(self) -> None:
+        if not self._rules:
+            await self.open()
+        for line in self._lines:
+            await line.socket.subscribe(streams_of(self._rules.values(), line.channels))
+            self._do(line.socket.run())
+        self._do(self._watch_for_silence())
 
     async def close(self) -> None:
         """Let go of every connection; `run` does so itself."""
@@ -127,20 +104,6 @@ class BinanceFeed:
         if rule is not None:
             self._hearing.remove(rule)
             self._do(self._tell_lines("unsubscribe", [rule]))
-
-    # Tasks.
-
-    def _do(self, work: Coroutine[None, None, None]) -> None:
-        """Do something beside listening; an error in it ends `run`."""
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and self._failed is not None and not self._failed.done():
-            self._failed.set_exception(error)
 
     async def _watch_for_silence(self) -> None:
         loop = asyncio.get_running_loop()
@@ -217,10 +180,6 @@ class BinanceFeed:
     def _answered(self, frame: bytes) -> None:
         for line in self._lines:
             line.socket.answered(frame)
-
-    def _jitter(self) -> float:
-        """A number that differs from one recorder to the next, without dice."""
-        return self._clock.now_ns() // 1000 % 1000 / 1000
 
 
 class _Line:

@@ -9,17 +9,18 @@ Which of ccxt's calls watches what is `ccxt_watches`'s business.
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from quantcli.clock import NS_PER_S, Clock
 from quantcli.errors import ExchangeError, NotFoundError, QuantError, UsageError
-from quantcli.model.instrument import Symbol, SymbolMetadata
+from quantcli.model.instrument import Symbol
 from quantcli.model.market import Channel, MarketEvent
 from quantcli.venues.backoff import Backoff
 from quantcli.venues.feed import Arrivals, Patience, Put, Tally
 from quantcli.venues.inbox import Gap, Item, Notice
 from quantcli.venues.pulse import Doubt, Pulse
+from quantcli.venues.running_feed import RunningFeed
 from quantcli.venues.sight import Sight
 from quantcli.venues.through_ccxt.connector import rules_of
 from quantcli.venues.through_ccxt.listening import ODD, Listening
@@ -44,7 +45,7 @@ class _Stream:
         self.interrupted = ""
 
 
-class CcxtFeed:
+class CcxtFeed(RunningFeed):
     """Market data of some symbols.  See `feed.LiveFeed`."""
 
     def __init__(
@@ -63,37 +64,23 @@ class CcxtFeed:
             raise UsageError(f"{', '.join(odd)} cannot be had of {exchange}", why=f"it has {known}")
         if endpoint is not None:
             check_endpoint(endpoint)
+        super().__init__(symbols, clock, patience)
         self.tally = Tally()
         self._exchange = exchange
         self._endpoint = endpoint
-        self._wanted = list(dict.fromkeys(symbols))
         self._channels = [channel for channel in _KNOWN if channel in channels]
-        self._clock = clock
         self._taker = put
-        self._patience = patience
         self._sight = Sight(put, patience.blind)
         self._arrivals = arrivals or Arrivals()
         self._ccxt: Any = None
         self._source = Source.BOOK  # of quotes
         self._listening: Listening | None = None
         self._errors: tuple[type[BaseException], ...] = ()
-        self._rules: dict[str, SymbolMetadata] = {}
         self._trades: dict[str, TradeTap] = {}
         self._books: dict[str, BookTap] = {}
         self._quotes: dict[str, QuoteTap] = {}
         self._streams: dict[tuple[str, Channel], _Stream] = {}
         self._watches: list[Watch] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._failed: asyncio.Future[None] | None = None
-
-    @property
-    def active_symbols(self) -> tuple[str, ...]:
-        """The symbols that are listened to."""
-        return tuple(self._rules)
-
-    def instruments(self) -> dict[str, SymbolMetadata]:
-        """Trading rules of the symbols, after `open`."""
-        return dict(self._rules)
 
     async def open(self) -> None:
         """Learn the trading rules; errors as `feed.LiveFeed.open`."""
@@ -112,21 +99,11 @@ class CcxtFeed:
         for symbol in self._wanted:
             self._learn(symbol)
 
-    async def run(self) -> None:
-        """Put events until cancelled.  Raises what `put` raises."""
-        self._failed = asyncio.get_running_loop().create_future()
-        try:
-            if self._ccxt is None:
-                await self.open()
-            self._watch(list(self._rules))
-            self._do(self._watch_for_silence())
-            await self._failed
-        finally:
-            tasks = list(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await self.close()
+    async def _begin(self) -> None:
+        if self._ccxt is None:
+            await self.open()
+        self._watch(list(self._rules))
+        self._do(self._watch_for_silence())
 
     async def close(self) -> None:
         """Let go of every connection; `run` does so itself."""
@@ -330,22 +307,3 @@ class CcxtFeed:
     def _poke(self) -> None:
         for watch in self._watches:
             watch.poked.set()
-
-    def _do(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: "asyncio.Task[None]") -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._fail(error)
-
-    def _fail(self, error: BaseException) -> None:
-        if self._failed is not None and not self._failed.done():
-            self._failed.set_exception(error)
-
-    def _jitter(self) -> float:
-        """A number that differs from one recorder to the next, without dice."""
-        return self._clock.now_ns() // 1000 % 1000 / 1000
