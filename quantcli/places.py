@@ -76,6 +76,14 @@ def find_project(start: Path | None = None) -> Project:
     return Project(here)
 
 
+def user_folder(environment: Mapping[str, str]) -> Path | None:
+    """Where a user keeps settings and keys for all projects; it need not exist.  `None` without a home."""
+    if config := environment.get("XDG_CONFIG_HOME", ""):
+        return Path(config) / "quantcli"
+    home = environment.get("HOME", "")
+    return Path(home) / ".config" / "quantcli" if home else None
+
+
 def private_folder(environment: Mapping[str, str]) -> Path | None:
     """Where running programs of this user meet, readable by nobody else; `None` if it cannot be had.
 

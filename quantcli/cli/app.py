@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from quantcli.cli.output import explain, note
+from quantcli.cli.output import Colour, choose_colour, explain, note
 from quantcli.errors import QuantError, UsageError
 
 _DEBUG = "QUANT_DEBUG"
@@ -36,12 +36,29 @@ VERBS: dict[str, Verb] = {
     "simulate": Verb("simulate", "command", "Replay a recording through a strategy."),
     "trade": Verb("trade", "command", "Run a strategy."),
     "orders": Verb("orders", "group", "Wanted orders, beside what the exchange has."),
-    "positions": Verb("positions", "command", "What is held, and what it has earned."),
+    "positions": Verb("positions", "group", "What is held, and what it has earned."),
     "fills": Verb("fills", "command", "Executions, newest first."),
+    "events": Verb("events", "command", "What happened, and what it means."),
+    "logs": Verb("logs", "command", "A bot's log."),
+    "status": Verb("status", "command", "How a bot is, and the next step."),
+    "ps": Verb("ps", "command", "All bots: which run, and where."),
     "reconcile": Verb("reconcile", "command", "Where wish and exchange differ, and what would be done."),
+    "stop": Verb("stop", "command", "End a running bot in good order, and say what is left."),
     "halt": Verb("halt", "command", "Stop a bot from sending orders, across restarts."),
     "resume": Verb("halt", "resume", "Let a halted bot send orders again."),
+    "trust": Verb("halt", "trust", "Go on after what was found on the exchange was looked at."),
+    "export": Verb("export", "command", "Fills, orders, equity, events as a file."),
+    "tui": Verb("tui", "command", "The terminal screen of a running bot."),
+    "service": Verb("service", "group", "Keep a bot running with systemd."),
+    "demo": Verb("demo", "command", "Watch a bot among faults; no account, no network."),
     "sandbox": Verb("sandbox", "command", "A real exchange's protocol on loopback, with faults on demand."),
+    "init": Verb("init", "command", "Begin a project: quant.toml, a strategy, .gitignore."),
+    "config": Verb("config", "group", "Check, show and change the configuration."),
+    "login": Verb("login", "command", "Keep the API key of an exchange."),
+    "logout": Verb("login", "logout", "Remove the API key of an exchange."),
+    "doctor": Verb("doctor", "command", "Look for what could keep a bot from trading."),
+    "help": Verb("help", "command", "Explain a topic, an error's code, or a verb."),
+    "completion": Verb("completion", "command", "The completion script of a shell."),
     "version": Verb("version", "command", "Versions of quant and what it stands on."),
 }
 
@@ -53,10 +70,36 @@ class LazyGroup(TyperGroup):
         super().__init__(**attributes)
         self.commands.update({name: TyperCommand(name, help=verb.summary) for name, verb in VERBS.items()})
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """See `spelt_out`."""
+        return super().parse_args(ctx, spelt_out(args))
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """The verb that `args` begin with, now in full."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, None if name is None else load(name), rest
+
+
+def spelt_out(args: list[str]) -> list[str]:
+    """Words as the verbs take them: what is meant for all of them comes first, wherever it stood
+    (`--color WHEN`, `--debug`); `--json` is `-o json`; `--watch` without seconds is every second."""
+    first, rest, words = list[str](), list[str](), list(args)
+    while words:
+        word = words.pop(0)
+        following = words[0] if words else ""
+        if word == "--":
+            return [*first, *rest, word, *words]
+        if word == "--color" and words:
+            first += [word, words.pop(0)]
+        elif word == "--debug" or word.startswith("--color="):
+            first.append(word)
+        elif word == "--json":
+            rest += ["-o", "json"]
+        elif word in ("-w", "--watch") and not following.replace(".", "", 1).isdecimal():
+            rest += [word, "1"]
+        else:
+            rest.append(word)
+    return first + rest
 
 
 def load(name: str) -> Any:
@@ -76,7 +119,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
-    epilog="Every listing takes -o json.  Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 configuration, "
+    epilog="Every listing takes -o table|wide|json|jsonl|csv|name.  `quant help` has more.  "
+    "Exit codes: 0 ok, 1 error, 2 usage, 3 no daemon, 4 configuration, "
     "5 outcome unknown, 6 drift or damage, 7 not found, 8 refused for safety, 130 interrupted.",
 )
 
@@ -85,11 +129,15 @@ app = typer.Typer(
 def root(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    color: Annotated[
+        Colour, typer.Option("--color", help="Colour: on terminals that have it, always, or never.")
+    ] = Colour.AUTO,
     debug: Annotated[bool, typer.Option("--debug", envvar=_DEBUG, help="Show tracebacks of errors.")] = False,
 ) -> None:
     """A strategy says which orders should exist; the kernel makes the exchange agree."""
     if debug:
         os.environ[_DEBUG] = "1"
+    choose_colour(color)
     if version:
         from quantcli.cli.version import installed
 

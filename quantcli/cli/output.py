@@ -1,9 +1,9 @@
 """Owns stdout, stderr and how errors read: data goes to stdout, narration to stderr, never mixed.
 
 A verb hands over what it found, as a struct or dict, and how a person would like to see it; `-o json`
-prints the first, the default the second.  In JSON, money is canonical decimal text and times are integer
-nanoseconds, but for `as_of`, which is RFC 3339.  Knows nothing of orders or recordings.  Rich is imported
-only to draw on a terminal.
+prints the first, the default the second, `forms` makes the rest.  In JSON, money is canonical decimal text
+and times are integer nanoseconds, but for `as_of`, which is RFC 3339.  Knows nothing of orders or recordings.
+Rich is imported only to draw a bar.
 """
 
 import io
@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, TextIO, TypeVar
+from typing import Annotated, Any, NamedTuple, TextIO, TypeVar
 
 import msgspec
 import typer
@@ -34,49 +34,76 @@ _STEERING = {
 }
 _BAR_AFTER_S = 1.0
 _LINE_EVERY_S = 10.0
-# How a terminal shows the character that a listing's row begins with; the character alone says it all.
-_STATE_STYLES = {
-    "=": "green",
-    "~": "yellow",
-    "+": "cyan",
-    "x": "red",
-    "/": "blue",
-    "!": "bold reverse",
-    "?": "yellow",
-}
+# How a terminal shows the character that a listing's row begins with (SGR); the character alone says it all.
+_STATE_STYLES = {"=": "32", "~": "33", "+": "36", "x": "31", "/": "34", "!": "1;7", "?": "33"}
 
 
 class Output(StrEnum):
     """Form of what goes to stdout."""
 
     TABLE = "table"
+    WIDE = "wide"
     JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    NAME = "name"
+
+
+class Colour(StrEnum):
+    """When to use colour."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 OutputOption = Annotated[
-    Output, typer.Option("--output", "-o", help="For people (table) or for programs (json).")
+    Output,
+    typer.Option(
+        "--output", "-o", help="For people (table, wide) or for programs.  --json is short for -o json."
+    ),
 ]
 
 
-def emit(found: T, output: Output, render: Callable[[T], str]) -> None:
-    """Print `found` on stdout: as JSON, or as the text `render` makes of it."""
+class Shape(NamedTuple):
+    """What a list holds: structs of this kind, called by the first of these fields that is not empty."""
+
+    item: type[msgspec.Struct] | None = None
+    ids: tuple[str, ...] = ("name", "path", "symbol")
+
+
+_ANY = Shape()
+
+
+def emit(
+    found: T,
+    output: Output,
+    render: Callable[[T], str],
+    wide: Callable[[T], str] | None = None,
+    shape: Shape = _ANY,
+) -> None:
+    """Print `found` on stdout: as the text `render` (or `wide`) makes of it, or as programs like it."""
     if output is Output.JSON:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(_plain(found)), indent=2).decode() + "\n")
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(plain(found)), indent=2).decode() + "\n")
+    elif output in (Output.TABLE, Output.WIDE):
+        write_text((wide or render)(found) if output is Output.WIDE else render(found))
     else:
-        _write_text(render(found))
+        from quantcli.cli.forms import lines
+
+        sys.stdout.writelines(f"{line}\n" for line in lines(plain(found), output, shape))
     sys.stdout.flush()
 
 
 def emit_line(event: msgspec.Struct | Mapping[str, Any], out: TextIO | None = None) -> None:
     """Print one event as one line of JSON on stdout, or `out`, at once."""
     stream = out or sys.stdout
-    stream.write(msgspec.json.encode(_plain(event)).decode() + "\n")
+    stream.write(msgspec.json.encode(plain(event)).decode() + "\n")
     stream.flush()
 
 
 def document(kind: str, fields: msgspec.Struct | Mapping[str, Any]) -> dict[str, Any]:
     """An object of the JSON interface: `fields` under the name of their kind."""
-    return {"api": API, "kind": kind, **_plain(fields)}
+    return {"api": API, "kind": kind, **plain(fields)}
 
 
 def envelope(
@@ -214,23 +241,41 @@ class _Bar:
             self._shown.stop()
 
 
-def _write_text(text: str) -> None:
-    text = harmless(text)
-    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
-        sys.stdout.write(text + "\n")
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False, soft_wrap=True)
-    for line in text.split("\n"):
-        shown = Text(line)
-        if line[1:2] == " " and (style := _STATE_STYLES.get(line[0])):
-            shown.stylize(style, 0, 1)
-        console.print(shown)
+def write_text(text: str) -> None:
+    """Print lines for people, their state in colour where that is wished for."""
+    lines = harmless(text).split("\n")
+    if is_coloured(sys.stdout):
+        lines = [painted(line) for line in lines]
+    sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _plain(value: Any) -> Any:
+def painted(line: str) -> str:
+    """A row with the character it begins with in its colour."""
+    style = _STATE_STYLES.get(line[:1]) if line[1:2] == " " else None
+    return f"\x1b[{style}m{line[0]}\x1b[0m{line[1:]}" if style else line
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether to use colour on a stream: `NO_COLOR`, then `FORCE_COLOR`, then whether it is a terminal
+    that has any."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def choose_colour(when: Colour) -> None:
+    """Have colour always or never, here and in programs started from here."""
+    if when is Colour.ALWAYS:
+        os.environ.pop("NO_COLOR", None)
+        os.environ["FORCE_COLOR"] = "1"
+    elif when is Colour.NEVER:
+        os.environ.pop("FORCE_COLOR", None)
+        os.environ["NO_COLOR"] = "1"
+
+
+def plain(value: Any) -> Any:
     """The same in JSON's types, decimals as their one canonical text."""
     return _canonical(msgspec.to_builtins(value, builtin_types=(Decimal,), str_keys=True))
 

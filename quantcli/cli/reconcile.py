@@ -4,37 +4,31 @@ Asks the kernel's own decision: of the state database as of its last change, or,
 run, at the exchange itself (`runtime.inspection`).
 """
 
-import asyncio
+import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from quantcli.cli.keys import key_names, key_of
-from quantcli.cli.output import Output, OutputOption, columns, emit, envelope
-from quantcli.cli.state import NameOption, Remembered, live_world, remembered
+from quantcli.cli.output import Output, OutputOption, Shape, columns, emit, envelope
+from quantcli.cli.plans import MARKS, PlanItem, plan_items, plan_of_rows
+from quantcli.cli.remembered import Remembered
+from quantcli.cli.state import (
+    Bot,
+    BotArgument,
+    NameOption,
+    Told,
+    ask,
+    live_world,
+    remembered,
+    subject,
+    the_bot,
+    which,
+)
 from quantcli.clock import WallClock
 from quantcli.errors import SafetyError, UsageError
-from quantcli.kernel.actions import (
-    Action,
-    AmendAttempt,
-    Bury,
-    CancelAttempt,
-    Confirm,
-    Doubt,
-    LookUp,
-    PlaceAttempt,
-    Resend,
-    Settle,
-    TakeStock,
-)
-from quantcli.kernel.policy import Policy
-from quantcli.kernel.reconcile import decide
 from quantcli.model.instrument import canonical
-from quantcli.model.order import ReconciliationStatus
-from quantcli.places import find_project
-from quantcli.runtime.control.rows import Wanted
+from quantcli.runtime.control.rows import suffix_length
 
 if TYPE_CHECKING:
     from quantcli.runtime.world import World
@@ -42,29 +36,10 @@ if TYPE_CHECKING:
 
 DRIFT_FOUND = 6
 
-# How a plan shows each kind of action, and the character before it.
-_NAMES: dict[type[Action], str] = {
-    PlaceAttempt: "place",
-    CancelAttempt: "cancel",
-    LookUp: "lookup",
-    Resend: "resend",
-    AmendAttempt: "amend",
-    Confirm: "confirm",
-    TakeStock: "survey",
-    Doubt: "doubt",
-    Bury: "bury",
-    Settle: "settle",
-}
-_MARKS = {"place": "+", "cancel": "x", "settle": "=", "wait": "~", "look": "!"}
-
-
-class PlanItem(msgspec.Struct, frozen=True):
-    """One thing that would be done, or is waited for, and for which wish."""
-
-    action: str
-    symbol: str
-    intent_id: str
-    why: str
+_PLAN = Shape(PlanItem, ("intent_id", "why"))
+# A running bot is given so long to make what differs agree, before it is told.
+_SETTLE_S = 3.0
+_LOOK_EVERY_S = 0.2
 
 
 class Mode(StrEnum):
@@ -76,6 +51,7 @@ class Mode(StrEnum):
 
 
 def command(
+    bot: BotArgument = None,
     check: Annotated[
         bool, typer.Option("--check", help="Say only whether anything differs (usual).")
     ] = False,
@@ -88,26 +64,53 @@ def command(
 ) -> None:
     """Compare wishes with the exchange.  Leaves with 6 where they differ, else with 0.
 
-    A running bot does so all the time, and its memory is shown; one that trades live and does not run is
-    compared with its exchange now (with its key in the environment), without changing anything but by
-    --apply, which never places an order.  What happened to its orders meanwhile differs from its memory, too.
+    A running bot asks the exchange at once, and what still differs a moment later is told.  One that trades
+    live and does not run is compared with its exchange from here (with its key), without changing anything
+    but by --apply, which never places an order.  What happened to its orders meanwhile differs from its
+    memory, too.
     """
     asked = [mode for mode, is_meant in zip(Mode, (check, plan, apply), strict=True) if is_meant]
     if len(asked) > 1:
         raise UsageError(f"--{asked[0]} and --{asked[1]} together", todo="choose one of them")
     mode = asked[0] if asked else Mode.CHECK
-    state = remembered(name)
-    live = live_world(state.bot)
-    if live is not None and state.stale and (key := key_of(live.exchange)) is not None:
-        state, items, headline = _on_exchange(state, live, key, mode)
-    elif mode is Mode.APPLY:
-        raise _cannot_apply(state, live)
+    meant = the_bot(which(bot, name))
+    told = ask(meant)
+    if told is not None:
+        items, summary = _by_itself(told)
+        found = envelope("ReconcilePlan", items, WallClock().now_ns(), False)
     else:
-        items, headline = plan_items(state), state.headline
-    found = envelope("ReconcilePlan", items, state.as_of_ns, state.stale)
-    emit(found, output, lambda _: _table(state, items, mode, headline))
+        state, items, headline = _of_stopped(meant, mode)
+        summary = _summary(sum(not each.intent.phase.is_terminal for each in state.wanted), items, headline)
+        found = envelope("ReconcilePlan", items, state.as_of_ns, state.stale)
+    emit(found, output, lambda _: _table(items, mode, summary), shape=_PLAN)
     if items:
         raise typer.Exit(DRIFT_FOUND)
+
+
+def _by_itself(told: Told) -> tuple[list[PlanItem], str]:
+    """What a running bot is still about to do, a moment after it has asked the exchange."""
+    told.client.do("reconcile")
+    ends = time.monotonic() + _SETTLE_S
+    while True:
+        orders = told.orders().items
+        items = plan_of_rows(orders)
+        if not items or time.monotonic() >= ends:
+            open_ = sum(bool(item.intent_id) for item in orders)
+            return items, _summary(open_, items, subject(told))
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _of_stopped(bot: Bot, mode: Mode) -> tuple[Remembered, list[PlanItem], str]:
+    """What differs of a bot that does not run, or does not answer."""
+    from quantcli.cli.keys import key_of
+
+    state = remembered(bot.name)
+    live = live_world(bot)
+    if live is not None and state.stale and (key := key_of(live.exchange)) is not None:
+        return _on_exchange(state, live, key, mode)
+    if mode is Mode.APPLY:
+        raise _cannot_apply(state, live)
+    return state, plan_items(state), state.headline
 
 
 def _on_exchange(
@@ -115,11 +118,17 @@ def _on_exchange(
 ) -> tuple[Remembered, list[PlanItem], str]:
     """What is remembered when the exchange was asked, how that differs from wishes and from what was
     remembered `before`, and a line about it."""
+    import asyncio
+
+    from quantcli.cli.ledger import Rows
     from quantcli.runtime.inspection import inspect
 
-    database = find_project().database(before.bot)
-    found = asyncio.run(inspect(database, world, key, applies=mode is Mode.APPLY))
-    now = Remembered(before.bot, found.rows, False, WallClock().now_ns())
+    found = asyncio.run(inspect(before.path, world, key, applies=mode is Mode.APPLY))
+    read = found.rows
+    rows = Rows(
+        list(read.intents), list(read.states), list(read.fills), list(read.groups), list(read.markets)
+    )
+    now = Remembered(before.bot, before.path, rows, False, WallClock().now_ns())
     owners = {
         attempt.client_order_id: wanted.intent.intent_id
         for wanted in now.wanted
@@ -159,65 +168,35 @@ def _news(before: Remembered, now: Remembered) -> list[PlanItem]:
 
 
 def _cannot_apply(state: Remembered, world: "World | None") -> SafetyError:
+    from quantcli.cli.keys import key_names
+
     if world is None:
         return SafetyError("a bot on paper has no exchange", todo="start it: it goes on by itself")
     if not state.stale:
         return SafetyError(
-            f"{state.bot} is running, and reconciles by itself",
-            todo="`quant orders` shows how far it is; stop it first to apply by hand",
+            f"{state.bot} is running, but does not answer",
+            todo=f"quant status {state.bot}; stop it first to apply by hand",
         )
     return SafetyError(
         f"no key for {world.exchange}", todo=f"export {' and '.join(key_names(world.exchange))}"
     )
 
 
-def plan_items(state: Remembered) -> list[PlanItem]:
-    """What differs: actions due, waits that are under way, and open orders that no wish accounts for."""
-    items = [item for wanted in state.wanted for item in _items(wanted, state.changed_ns)]
-    return items + [
-        PlanItem(
-            "wait", stray.order.symbol, stray.intent_id, f"{stray.client_order_id} is open, its wish is lost"
-        )
-        for stray in state.strays
-    ]
-
-
-def action_name(action: Action) -> str:
-    """What an action is called in plans."""
-    return _NAMES[type(action)]
-
-
-def _items(wanted: Wanted, now_ns: int) -> list[PlanItem]:
-    intent = wanted.intent
-    decision = decide(intent, wanted.attempts, now_ns, Policy())
-    if _is_routine(wanted, decision.actions):
-        return []
-    told = [(action_name(action), action.why) for action in decision.actions]
-    if not told and decision.status is not ReconciliationStatus.IN_SYNC:
-        told = [("wait", decision.status.value)]
-    return [PlanItem(name, intent.order.symbol, intent.intent_id, why) for name, why in told]
-
-
-def _is_routine(wanted: Wanted, actions: tuple[Action, ...]) -> bool:
-    """Whether only a look is due at an order last found as wished: a look that finds nothing new is not
-    written down, so here every quiet order seems long unseen."""
-    order = wanted.open
-    was_in_sync = order is not None and order.reconciliation_status is ReconciliationStatus.IN_SYNC
-    return was_in_sync and bool(actions) and all(isinstance(action, LookUp) for action in actions)
-
-
-def _table(state: Remembered, items: list[PlanItem], mode: Mode, headline: str) -> str:
-    differing = len({item.intent_id for item in items})
-    unsettled = sum(not wanted.intent.phase.is_terminal for wanted in state.wanted)
+def _summary(unsettled: int, items: list[PlanItem], whose: str) -> str:
+    differing = len({item.intent_id or item.why for item in items})
     verdict = f"{differing} differ" if items else "nothing differs"
-    summary = f"{unsettled} open, {verdict}. {headline}"
+    return f"{unsettled} open, {verdict}. {whose}"
+
+
+def _table(items: list[PlanItem], mode: Mode, summary: str) -> str:
     if mode is Mode.CHECK or not items:
         return summary
+    length = suffix_length([item.intent_id for item in items if item.intent_id])
     rows = [
         (
-            f"{_MARKS.get(item.action, '!')} {item.action}",
+            f"{MARKS.get(item.action, '!')} {item.action}",
             item.symbol,
-            item.intent_id[-state.id_length :],
+            item.intent_id[-length:] or "-",
             item.why,
         )
         for item in items

@@ -14,6 +14,7 @@ from quantcli.model.event import Event, OrderEvent, PositionEvent, RiskLimit
 from quantcli.model.instrument import canonical
 
 if TYPE_CHECKING:
+    from quantcli.cli.status_line import StatusLine
     from quantcli.venues.inbox import Notice
     from quantcli.venues.live import Permissions
 
@@ -29,6 +30,11 @@ class Teller:
         self._out = out
         self._is_read = True
         self._for_people = out.isatty() if form is None else form is Output.TABLE
+
+    def stay_above(self, line: "StatusLine | None") -> None:
+        """Write above a line that stays at the bottom of the terminal."""
+        if line is not None and self._out.isatty():
+            self._out = line.above(self._out)
 
     def begun(self, markets: Collection[str], permissions: "Permissions | None") -> None:
         """Say that everything is open."""

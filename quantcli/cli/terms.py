@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 import typer
 
+from quantcli.cli.keys import hide_keys
 from quantcli.cli.output import note
 from quantcli.clock import NS_PER_MS
 from quantcli.config import Config, Fees, parse_fees, parse_money
@@ -81,6 +82,7 @@ def choose_strategy(terms: Terms, config: Config) -> Chosen:
         raise UsageError(
             "no strategy is named", why="neither --strategy nor quant.toml names one", todo="--strategy FILE"
         )
+    hide_keys()  # from here on somebody else's code runs, on paper too
     strategy = load_strategy(reference)
     params = _params(terms.params)
     check_beginning(strategy, params)

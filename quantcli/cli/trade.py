@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Protocol
@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from quantcli.cli.detached import detach as leave_running
+from quantcli.cli.detached import refuse_second
 from quantcli.cli.keys import required_key
 from quantcli.cli.output import Narration, Output, note
 from quantcli.cli.signals import stop_signals
@@ -35,6 +37,7 @@ from quantcli.model.instrument import canonical
 from quantcli.places import find_project
 
 if TYPE_CHECKING:
+    from quantcli.runtime.control.bridge import Bridge
     from quantcli.runtime.daemon import LiveJob
     from quantcli.runtime.session import Outcome, Session
     from quantcli.runtime.simulate import Job
@@ -80,6 +83,10 @@ def command(
     latency_ms: LatencyOption = None,
     feed_latency_ms: FeedLatencyOption = None,
     seed: SeedOption = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Leave it running, in a session of its own, once it trades.")
+    ] = False,
+    tui: Annotated[bool, typer.Option("--tui", help="The same, and its screen in this terminal.")] = False,
     output: Annotated[
         Output | None,
         typer.Option(
@@ -102,22 +109,52 @@ def command(
     )
     bot = name or config.bot.name
     project = find_project()
+    refuse_second(project, bot)
+    if detach or tui:
+        leave_running(project, bot, sys.argv[1:], attaches=tui)
+        return
     seconds = None if for_ is None else parse_duration(for_) / NS_PER_S
     teller = Teller(sys.stdout, output)
-    with redirect_stdout(Narration()):  # what a strategy prints is narration
+    with redirect_stdout(Narration()), ExitStack() as stack:  # what a strategy prints is narration
+        from quantcli.cli.presence import about, present
         from quantcli.runtime.session import Session
 
         session = Session(project.database(bot), project.halt_flag(bot), seconds, config.on.stop == "cancel")
         if from_ is not None:
             job = prepare(terms, config)
-            made = _paper(job, session, speed, teller, bot)
+            said = about(
+                project,
+                bot,
+                job.recording.exchange,
+                "",
+                "REPLAY",
+                job.strategy.__name__,
+                str(job.source.resolve().parent),
+            )
+            bridge, line = stack.enter_context(present(said, project, config))
+            teller.stay_above(line)
+            made = _paper(job, session, speed, teller, bot, bridge)
         else:
             where, key = exchange or config.bot.exchange, None
             if not paper:
                 _require(config.limits)
                 _refuse_to_show_the_key(endpoint)
                 key = required_key(where)
-            made = _daemon(_live_job(terms, config, where, endpoint, key), session, teller, bot)
+            live = _live_job(terms, config, where, endpoint, key)
+            world = "PAPER" if paper else "TESTNET" if endpoint else "LIVE"
+            said = about(
+                project,
+                bot,
+                where,
+                endpoint or "",
+                world,
+                live.strategy.__name__,
+                str(live.source.resolve().parent),
+            )
+            bridge, line = stack.enter_context(present(said, project, config))
+            teller.stay_above(line)
+            made = _daemon(live, session, teller, bot, bridge)
+        bridge.stop = made.stop
         _run(made, session, teller, bot, is_live=not paper)
 
 
@@ -132,19 +169,21 @@ def _check(speed: float, from_: Path | None, is_at_exchange: bool) -> None:
         )
 
 
-def _paper(job: "Job", session: "Session", speed: float, teller: Teller, bot: str) -> _Program:
+def _paper(
+    job: "Job", session: "Session", speed: float, teller: Teller, bot: str, bridge: "Bridge"
+) -> _Program:
     from quantcli.runtime.paper import Paper
 
     note(f"{bot}: {job.label} on {job.recording.exchange} {' '.join(job.markets)}, paper, {speed:g} x")
-    return Paper(job, session, speed, teller.tell)
+    return Paper(job, session, speed, teller.tell, bridge)
 
 
-def _daemon(job: "LiveJob", session: "Session", teller: Teller, bot: str) -> _Program:
+def _daemon(job: "LiveJob", session: "Session", teller: Teller, bot: str, bridge: "Bridge") -> _Program:
     from quantcli.runtime.daemon import Daemon
 
     where = job.endpoint or job.exchange
     note(f"{bot}: {job.label} on {where}, {'paper' if job.credentials is None else 'LIVE'}")
-    return Daemon(job, session, teller)
+    return Daemon(job, session, teller, bridge)
 
 
 def _live_job(

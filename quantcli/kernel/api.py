@@ -10,19 +10,17 @@ An order gets in only as `ports.Approved`; what the gate refuses leaves nothing 
 answers is no exception here: it arrives as an `OrderEvent`.  `stop` leaves orders where they are.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
-from msgspec.structs import replace
-
-from quantcli.clock import NS_PER_S, Clock
+from quantcli.clock import Clock
 from quantcli.errors import NotFoundError, SafetyError, ValidationError
 from quantcli.kernel.core import Core
 from quantcli.kernel.execution import Metrics
 from quantcli.kernel.groups import leg_names
-from quantcli.kernel.health import Health, examined
+from quantcli.kernel.health import Health, Picture, examined, pictured, remembered
 from quantcli.kernel.policy import Policy
-from quantcli.kernel.shell import ReconciliationEngine, ReconciliationMetrics
+from quantcli.kernel.shell import ReconciliationEngine, ReconciliationMetrics, own_identity
 from quantcli.kernel.steps import (
     AcceptDrift,
     Admit,
@@ -41,6 +39,7 @@ from quantcli.kernel.steps import (
     Verdict,
 )
 from quantcli.kernel.subscribers import OnOrder, Subscribers
+from quantcli.kernel.wishing import same_wish
 from quantcli.model.account import AccountState, Position
 from quantcli.model.event import OrderEventKind
 from quantcli.model.instrument import AssetMetadata, SymbolMetadata
@@ -53,10 +52,9 @@ from quantcli.model.order import (
     Working,
 )
 from quantcli.ports import Accounts, Gate, Gateway
-from quantcli.store.api import Identity, Store
+from quantcli.store.api import Store
 
 _PATIENT = Policy()
-_EPOCH_META = "kernel.epoch"
 
 
 class ExchangeKernel:
@@ -93,7 +91,7 @@ class ExchangeKernel:
         """
         if self._engine is not None and self._engine.get_metrics().running:
             raise SafetyError("the kernel is running already", todo="stop it first")
-        identity = await _own_identity(self._store, self._clock.now_ns())
+        identity = await own_identity(self._store, self._clock.now_ns())
         self._core = Core(identity, self._policy, self._instruments)
         self._engine = ReconciliationEngine(
             self._store, self._gateway, self._clock, self._core, self._subscribers.publish
@@ -106,6 +104,10 @@ class ExchangeKernel:
 
     async def health_check(self) -> Health:
         """How the kernel is."""
+        return self.health()
+
+    def health(self) -> Health:
+        """The same, at once."""
         if self._core is None or self._engine is None:
             return Health(ok=False, failure="not started", conditions={})
         return examined(self._core, self._engine)
@@ -123,7 +125,7 @@ class ExchangeKernel:
         engine, core = self._running, self._open_core
         await engine.fills_told()  # one that is being committed is neither working nor in the books
         if request_id and (known := await self._requested(request_id)) is not None:
-            return _same(known, order, request_id)
+            return same_wish(known, order, request_id)
         approved = self._gate.admit(order, metadata)
         intent_id = core.new_intent_id()
         await engine.apply(Admit(approved, intent_id, request_id))
@@ -143,7 +145,7 @@ class ExchangeKernel:
         names = [f"{request_id}/{number}" if request_id else "" for number in range(len(orders))]
         if request_id and await self._requested(names[0]) is not None:
             known = [await self._requested(name) for name in names]
-            return [_same(k, o, request_id) for k, o in zip(known, orders, strict=True)]
+            return [same_wish(k, o, request_id) for k, o in zip(known, orders, strict=True)]
         approved = tuple(
             self._gate.admit(
                 order,
@@ -185,13 +187,19 @@ class ExchangeKernel:
         Raises `NotFoundError`.
         """
         await self.get_order_intent(intent_id)
-        await self._running.apply(CancelIntents((intent_id,), reason))
+        await self.cancel_orders((intent_id,), reason)
 
-    async def cancel_all_orders(self, symbol_id: str | None = None, reason: str = "cancelled") -> int:
-        """Want nothing more of any intent, of one market or all, but for those that protect a position;
-        returns how many that is."""
+    async def cancel_orders(self, intent_ids: Iterable[str], reason: str = "cancelled") -> None:
+        """Want nothing more of some intents, all in one step; settled and unknown ones are passed over."""
+        await self._running.apply(CancelIntents(tuple(intent_ids), reason))
+
+    async def cancel_all_orders(
+        self, symbol_id: str | None = None, reason: str = "cancelled", spare_protective: bool = True
+    ) -> int:
+        """Want nothing more of any intent, of one market or all, but for those that protect a position (they
+        too, if they are not spared); returns how many that is."""
         unsettled = self._open_core.view.unsettled(symbol_id)
-        intent_ids = tuple(intent.intent_id for intent in unsettled if not intent.protective)
+        intent_ids = tuple(i.intent_id for i in unsettled if not (i.protective and spare_protective))
         await self._running.apply(CancelIntents(intent_ids, reason))
         return len(intent_ids)
 
@@ -216,6 +224,14 @@ class ExchangeKernel:
     async def get_all_orders(self, symbol_id: str | None = None) -> list[OrderState]:
         """Every attempt there ever was, of one market or all, by intent."""
         return await self._store.orders.list_order_states(symbol_id)
+
+    def picture(self) -> Picture:
+        """What is open now, without asking the store."""
+        return pictured(self._open_core)
+
+    def recall(self, intent_ids: Iterable[str]) -> list[tuple[OrderIntent, tuple[OrderState, ...]]]:
+        """Some wishes with their attempts, without asking the store; one settled long ago is left out."""
+        return list(remembered(self._open_core, iter(intent_ids)))
 
     async def get_positions(self, symbol_id: str | None = None) -> list[Position]:
         """Positions by our own books."""
@@ -307,12 +323,15 @@ class ExchangeKernel:
             return False
         return True
 
-    async def cancel_everything(self) -> list[OrderState]:
-        """In an emergency, also after the kernel has failed: ask to cancel every order that may be there.
+    async def cancel_everything(
+        self, spare_protective: bool = False, among: Collection[str] | None = None
+    ) -> list[OrderState]:
+        """In an emergency, also after the kernel has failed: ask to cancel every order that may be there (or
+        those `among` some, by client order id), or all but those that protect a position.
 
         Returns those orders.  Needs no store; nothing more is accepted afterwards.
         """
-        return await self._running.cancel_everything()
+        return await self._running.cancel_everything(spare_protective, among)
 
     async def declare_dead(self, client_order_id: str, reason: str) -> None:
         """Say of an order in doubt that it never existed; should it be there after all, it is adopted.
@@ -374,24 +393,3 @@ class ExchangeKernel:
         if self._core is None:
             raise SafetyError("the kernel is not running", todo="start it first")
         return self._core
-
-
-async def _own_identity(store: Store, now_ns: int) -> Identity:
-    """The store's identity in an epoch that no start had before: ids never return, though a store may be
-    opened once and see many starts, and though a copy of it from before some of them may be restored:
-    hence no epoch lies before the present second."""
-    identity = store.identity
-    epoch = max(identity.epoch, int(await store.get_meta(_EPOCH_META) or 0) + 1, now_ns // NS_PER_S)
-    await store.set_meta(_EPOCH_META, str(epoch))
-    return replace(identity, epoch=epoch)
-
-
-def _same(known: OrderIntent | None, order: StandardOrder, request_id: str) -> str:
-    """The id of an intent that was asked for again; an intent that changed since counts as it was wished."""
-    if known is None or (known.order != order and known.generation == 1):
-        raise ValidationError(
-            f"request {request_id} was another order",
-            why="a request id names one order for ever",
-            todo="use a new request id for a new order",
-        )
-    return known.intent_id

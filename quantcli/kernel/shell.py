@@ -14,14 +14,15 @@ still can `cancel_everything`: that needs no store.  Knows no rules about orders
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
 from contextlib import suppress
 from types import coroutine
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
-from quantcli.clock import NS_PER_MS, Clock
+from quantcli.clock import NS_PER_MS, NS_PER_S, Clock
 from quantcli.errors import SafetyError, ValidationError
 from quantcli.kernel.core import Core
 from quantcli.kernel.steps import Boot, Commit, Event, Force, Halted, Notify, Observed, Send
@@ -30,7 +31,9 @@ from quantcli.model.message import Amend, Asked, Cancel, Place, PlaceList, Silen
 from quantcli.model.order import OrderState
 from quantcli.model.order import ReconciliationStatus as Status
 from quantcli.ports import Gateway
-from quantcli.store.api import Store
+from quantcli.store.api import Identity, Store
+
+_EPOCH_META = "kernel.epoch"
 
 
 class ReconciliationMetrics(msgspec.Struct, frozen=True):
@@ -115,8 +118,11 @@ class ReconciliationEngine:
         """Look every open order up now."""
         await self.apply(Force())
 
-    async def cancel_everything(self) -> list[OrderState]:
-        """In an emergency: ask to cancel every order that may be there, at once and past the store.
+    async def cancel_everything(
+        self, spare_protective: bool = False, among: Collection[str] | None = None
+    ) -> list[OrderState]:
+        """In an emergency: ask to cancel every order that may be there, or all but those that protect a
+        position, at once and past the store.
 
         Works after a failure and beside a commit that hangs; nothing more is accepted or placed, and the next
         start finds out what became of the orders that are returned.  A placement on its way may arrive after
@@ -124,7 +130,13 @@ class ReconciliationEngine:
         """
         self._fail(SafetyError("every order was cancelled in an emergency"))
         now_ns, entries = self._clock.now_ns(), self._core.view.open.values()
-        doomed = [state for entry in entries for state in entry.open_attempts]
+        doomed = [
+            state
+            for entry in entries
+            if not (spare_protective and entry.intent.protective)
+            for state in entry.open_attempts
+            if among is None or state.client_order_id in among
+        ]
         cancels = [Send(Cancel(state.client_order_id, state.order.symbol, now_ns)) for state in doomed]
         failed = self._release(_Item(Commit((), tuple(cancels))))
         if failed is not None:
@@ -263,6 +275,16 @@ class ReconciliationEngine:
         what = "the kernel has stopped and accepts nothing more"
         todo = "see to the cause, then start again: everything durable is still there"
         return SafetyError(what, why=str(self.failure), todo=todo)
+
+
+async def own_identity(store: Store, now_ns: int) -> Identity:
+    """The store's identity in an epoch that no start had before: ids never return, though a store may be
+    opened once and see many starts, and though a copy of it from before some of them may be restored:
+    hence no epoch lies before the present second."""
+    identity = store.identity
+    epoch = max(identity.epoch, int(await store.get_meta(_EPOCH_META) or 0) + 1, now_ns // NS_PER_S)
+    await store.set_meta(_EPOCH_META, str(epoch))
+    return replace(identity, epoch=epoch)
 
 
 def _too_late(place: Place | Amend) -> Silence:

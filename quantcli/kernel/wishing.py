@@ -281,3 +281,14 @@ class Wishing:
         desk.draft.put_market(market, drift=Decimal(0))
         desk.draft.log(None, 0, "drift", f"{event.symbol} accepted: {event.reason}")
         market.gap = Decimal(0)
+
+
+def same_wish(known: OrderIntent | None, order: StandardOrder, request_id: str) -> str:
+    """The id of an intent that was asked for again; an intent that changed since counts as it was wished."""
+    if known is None or (known.order != order and known.generation == 1):
+        raise ValidationError(
+            f"request {request_id} was another order",
+            why="a request id names one order for ever",
+            todo="use a new request id for a new order",
+        )
+    return known.intent_id

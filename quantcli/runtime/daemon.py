@@ -25,6 +25,9 @@ from quantcli.model.event import Event
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.market import Channel
 from quantcli.runtime.connection import live_venue
+from quantcli.runtime.control.bridge import Bridge
+from quantcli.runtime.control.seating import seat
+from quantcli.runtime.emergency import abandon
 from quantcli.runtime.paper import forget_unconfirmed, same_cash, seat_again
 from quantcli.runtime.realtime import Ending, RealTime
 from quantcli.runtime.session import (
@@ -48,7 +51,7 @@ from quantcli.store.halt import HaltFlag
 from quantcli.store.sqlite import SQLiteStore
 from quantcli.trading.strategy import Strategy
 from quantcli.venues.feed import LiveFeed, Patience, open_feed
-from quantcli.venues.inbox import Inbox, Notice
+from quantcli.venues.inbox import Inbox, Missed, Notice
 from quantcli.venues.live import Credentials, LiveVenue, Permissions
 
 _BALANCES_META = "live.balances"
@@ -98,10 +101,13 @@ class Listener(Protocol):
 
 
 class Daemon:
-    """One live run."""
+    """One live run; over `bridge`, if there is one, it is watched and steered."""
 
-    def __init__(self, job: LiveJob, session: Session, listener: Listener) -> None:
+    def __init__(
+        self, job: LiveJob, session: Session, listener: Listener, bridge: Bridge | None = None
+    ) -> None:
         self._job = job
+        self._bridge = bridge
         self._session = session
         self._listener = listener
         self._clock = SteadyClock()
@@ -125,6 +131,9 @@ class Daemon:
         """
         job = self._job
         async with AsyncExitStack() as stack:
+            if self._bridge is not None:
+                self._bridge.enter(self._inbox.wake)
+                stack.callback(self._bridge.leave)
             store = await stack.enter_async_context(opened(self._session.database))
             await same_world(store, job.world)
             rows = await _known(store, job)
@@ -156,20 +165,10 @@ class Daemon:
         begun_with = await same_account(store, _BALANCES_META, await _holdings(venue, markets, currency))
         view, halt = LiveView(self._clock.now_ns), HaltFlag(self._session.halt_flag)
         books = open_books(job.exchange, currency, begun_with, markets, self._clock, view, rows.fills)
-        desk = join(
-            _strategy(job),
-            markets,
-            books,
-            venue,
-            job.limits,
-            store,
-            halt,
-            self._clock,
-            view,
-            Policy(venue=venue.contract),
-        )
+        policy = Policy(venue=venue.contract)
+        desk = join(_strategy(job), markets, books, venue, job.limits, store, halt, self._clock, view, policy)
         feed = self._feed(symbols)
-        return await self._trade(desk, view, halt, feed, permissions)
+        return await self._trade(desk, view, halt, feed, permissions, venue=venue)
 
     async def _on_paper(
         self, stack: AsyncExitStack, store: SQLiteStore, rows: Loaded, symbols: Collection[str]
@@ -203,27 +202,58 @@ class Daemon:
         permissions: Permissions | None,
         exchange: SimulatedExchange | None = None,
         prepare: Callable[[], Awaitable[None]] | None = None,
+        venue: LiveVenue | None = None,
     ) -> Outcome:
-        session, markets = self._session, desk.engine.markets
+        session, markets, bridge = self._session, desk.engine.markets, self._bridge
         listen(desk, self._listener.tell)
         stage = Stage(desk.engine, view, set(markets), ())
-        time = RealTime(stage, self._inbox, self._clock, self._listener.note, exchange)
+        words = None if bridge is None else bridge.words
+        time = RealTime(stage, self._inbox, self._clock, self._remark, exchange, words)
         await desk.kernel.start(markets, Halted(halt.level))
         feeding = asyncio.create_task(feed.run())
         feeding.add_done_callback(lambda _: self._ending.stop())
         try:
             if prepare is not None:
                 await prepare()
+            if bridge is not None:
+                policy = Policy() if venue is None else Policy(venue=venue.contract)
+                seat(bridge, desk, stage, view, halt, session.database, policy, venue)
             self._listener.begun(markets, permissions)
             self._ending.limit(session.for_s)
-            failure = await run_strategy(desk, lambda: time.run(self._ending), session.cancel_on_stop)
+            failure = await self._run_strategy(desk, time)
             await time.settle(Ending(SETTLE_S, self._inbox))
+        except Exception as error:
+            # An imagined exchange is gone with us; on a real one nobody would look after what rests there.
+            if exchange is not None or desk.kernel.health().ok:
+                raise
+            raise await abandon(desk.kernel, self._inbox, self._clock, error, SETTLE_S) from error
         finally:
             await desk.kernel.stop()
             feeding.cancel()
             with suppress(asyncio.CancelledError):
                 await feeding
         return outcome(desk, stage.events, failure)
+
+    async def _run_strategy(self, desk: Desk, time: RealTime) -> BaseException | None:
+        bridge = self._bridge
+
+        async def drive() -> None:
+            if bridge is not None:
+                bridge.state = "trading"
+            await time.run(self._ending)
+            if bridge is not None:
+                bridge.state = "stopping"
+
+        failure = await run_strategy(desk, drive, self._session.cancel_on_stop)
+        if bridge is not None and failure is not None:
+            bridge.fail(failure)
+        return failure
+
+    def _remark(self, remark: Notice | Missed) -> None:
+        if isinstance(remark, Notice):
+            self._listener.note(remark)
+        if self._bridge is not None:
+            self._bridge.remark(remark)
 
 
 # What may be traded, and with what.

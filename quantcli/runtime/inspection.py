@@ -39,7 +39,7 @@ from quantcli.runtime.realtime import Ending, RealTime
 from quantcli.runtime.session import opened
 from quantcli.runtime.world import World, same_owner
 from quantcli.store.api import Loaded
-from quantcli.venues.inbox import Inbox, Notice
+from quantcli.venues.inbox import Inbox, Missed, Notice
 from quantcli.venues.live import Credentials
 
 # How long the kernel may look: a placement without an answer is cleared up within its fence, and then some.
@@ -165,9 +165,15 @@ class _Audience:
 
 
 async def inspect(
-    database: Path, world: World, credentials: Credentials, applies: bool, look_s: float = _LOOK_S
+    database: Path,
+    world: World,
+    credentials: Credentials,
+    applies: bool,
+    look_s: float = _LOOK_S,
+    cancels: Sequence[str] = (),
 ) -> Found:
-    """Compare a bot's orders with the exchange, and cancel what is not wanted if `applies`.
+    """Compare a bot's orders with the exchange, and cancel what is not wanted if `applies`; the wishes in
+    `cancels` are not wanted any more.
 
     Raises `ExchangeError` where it cannot be reached, `StoreError` where the database is in use or damaged.
     """
@@ -196,10 +202,12 @@ async def inspect(
             clock,
             Policy(venue=venue.contract),
         )
-        audience, notices = _Audience(kernel, gateway), list[Notice]()
+        audience, notices = _Audience(kernel, gateway), list[Notice | Missed]()
         time = RealTime(audience, inbox, clock, notices.append)
         await kernel.start(symbols, Halted.NEW if applies else Halted.NOT)
         try:
+            for intent_id in cancels:
+                await kernel.cancel_order(intent_id, "cancelled by hand while the bot did not run")
             await kernel.force_reconciliation()
             is_settled = await time.settle(Ending(look_s, inbox))
             findings = (await kernel.health_check()).findings

@@ -18,6 +18,7 @@ from typing import Protocol
 from quantcli.clock import NS_PER_S, VirtualClock
 from quantcli.model.market import MarketEvent
 from quantcli.model.message import Report
+from quantcli.runtime.control.words import Words
 from quantcli.runtime.stage import Stage
 from quantcli.simulation.exchange import SimulatedExchange
 
@@ -46,31 +47,40 @@ class Pace:
         self._started: float | None = None
         self._end = 0.0
         self._turned = 0.0
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._called = asyncio.Event()
 
     def stop(self) -> None:
         """End it now."""
-        self._stopping.set()
+        self._stopping = True
+        self._called.set()
 
-    async def until(self, at_ns: int) -> bool:
-        """Wait for a moment; `False` if the run ends before it comes."""
+    def nudge(self) -> None:
+        """Let whoever waits look around, though the moment has not come."""
+        self._called.set()
+
+    async def until(self, at_ns: int) -> bool | None:
+        """Wait for a moment; `False` if the run ends before it comes, `None` if there was a nudge."""
         now = self._monotonic()
         if self._started is None:
             self._started = self._turned = now
             self._end = now + self._for_s if self._for_s is not None else float("inf")
         comes = self._started + (at_ns - self._start_ns) / self._speed / NS_PER_S
         if comes > now or now - self._turned > _TURN_S:
+            self._called.clear()
             await self._sleep(min(comes, self._end) - now)
             self._turned = self._monotonic()
-        return not self._stopping.is_set() and max(comes, self._turned) <= self._end
+            if self._called.is_set() and not self._stopping and self._turned < min(comes, self._end):
+                return None
+        return not self._stopping and max(comes, self._turned) <= self._end
 
     async def _sleep(self, seconds: float) -> None:
-        if seconds <= 0:
+        if seconds <= 0 or self._stopping:
             await asyncio.sleep(0)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+                await self._called.wait()
 
 
 class Feed:
@@ -89,12 +99,16 @@ class Feed:
 
 
 class Live:
-    """One strategy on an imagined exchange, at a pace."""
+    """One strategy on an imagined exchange, at a pace; operators' `words` are attended to between two
+    events."""
 
-    def __init__(self, stage: Stage, exchange: SimulatedExchange, clock: VirtualClock) -> None:
+    def __init__(
+        self, stage: Stage, exchange: SimulatedExchange, clock: VirtualClock, words: Words | None = None
+    ) -> None:
         self._stage = stage
         self._exchange = exchange
         self._clock = clock
+        self._words = words or Words()
 
     async def run(self, feed: Feed, pace: Pace) -> None:
         """Take events until the feed or the pace ends; what happens at one instant is not torn apart."""
@@ -114,12 +128,16 @@ class Live:
 
     async def _step(self, feed: Feed, pace: Pace) -> bool:
         """Handle what comes next, once it has come; `False` if nothing does while the pace lasts."""
+        if self._words:
+            await self._words.attend()
         due_ns = earlier(self._stage.next_due(), self._exchange.next_due())
         event = feed.head
         is_event = event is not None and (due_ns is None or event.local_ns <= due_ns)
         at_ns = event.local_ns if event is not None and is_event else due_ns
-        if at_ns is None or (at_ns > self._clock.now_ns() and not await pace.until(at_ns)):
+        if at_ns is None:
             return False
+        if at_ns > self._clock.now_ns() and not (has_come := await pace.until(at_ns)):
+            return has_come is None  # nudged: what comes next may be something else now
         self._clock.advance_to(at_ns)
         if is_event:
             event = feed.take()

@@ -15,12 +15,15 @@ from msgspec.structs import replace
 from quantcli.clock import VirtualClock
 from quantcli.errors import SafetyError
 from quantcli.kernel.api import ExchangeKernel
+from quantcli.kernel.policy import Policy
 from quantcli.kernel.steps import Halted
 from quantcli.model.batch import Chunk, events
 from quantcli.model.event import Event
 from quantcli.model.market import Channel, MarketEvent
 from quantcli.model.message import Silence
 from quantcli.model.order import Fill
+from quantcli.runtime.control.bridge import Bridge
+from quantcli.runtime.control.seating import seat
 from quantcli.runtime.live import Feed, Live, Pace
 from quantcli.runtime.session import (
     SETTLE_S,
@@ -49,14 +52,24 @@ _CASH_META = "paper.cash"
 
 
 class Paper:
-    """One paper run, `speed` times as fast as the recording."""
+    """One paper run, `speed` times as fast as the recording; over `bridge`, if there is one, it is watched
+    and steered."""
 
-    def __init__(self, job: Job, session: Session, speed: float, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        session: Session,
+        speed: float,
+        on_event: Callable[[Event], None],
+        bridge: Bridge | None = None,
+    ) -> None:
         self._job = job
+        self._bridge = bridge
         self._session = session
         self._speed = speed
         self._on_event = on_event
         self._pace: Pace | None = None
+        self._settling: Pace | None = None
         self._stopped = False
 
     @property
@@ -75,8 +88,20 @@ class Paper:
 
         Raises `SafetyError` where going on would lose sight of something, `StoreError`.
         """
-        async with opened(self._session.database) as store:
-            return await self._trade(store)
+        bridge = self._bridge
+        if bridge is not None:
+            bridge.enter(self._nudge)
+        try:
+            async with opened(self._session.database) as store:
+                return await self._trade(store)
+        finally:
+            if bridge is not None:
+                bridge.leave()
+
+    def _nudge(self) -> None:
+        for pace in (self._pace, self._settling):
+            if pace is not None:
+                pace.nudge()
 
     async def _trade(self, store: SQLiteStore) -> Outcome:
         job, session = self._job, self._session
@@ -108,7 +133,8 @@ class Paper:
             view.take(event)
             exchange.on_event(event)
         stage = Stage(desk.engine, view, *_sources(job))
-        live = Live(stage, exchange, clock)
+        bridge = self._bridge
+        live = Live(stage, exchange, clock, None if bridge is None else bridge.words)
         seat_again(rows, exchange)
         await desk.kernel.start(job.markets, Halted(halt.level))
         try:
@@ -116,12 +142,25 @@ class Paper:
             self._pace = pace = Pace(clock.now_ns(), self._speed, session.for_s)
             if self._stopped:
                 pace.stop()
-            failure = await run_strategy(desk, lambda: live.run(feed, pace), session.cancel_on_stop)
-            await live.settle(feed, Pace(clock.now_ns(), self._speed, SETTLE_S))
+            if bridge is not None:
+                bridge.clock.kept_by = clock
+                seat(bridge, desk, stage, view, halt, session.database, Policy())
+            failure = await run_strategy(desk, lambda: self._drive(live, feed, pace), session.cancel_on_stop)
+            if bridge is not None and failure is not None:
+                bridge.fail(failure)
+            self._settling = Pace(clock.now_ns(), self._speed, SETTLE_S)
+            await live.settle(feed, self._settling)
             await store.set_meta(_FEED_META, str(clock.now_ns()))
         finally:
             await desk.kernel.stop()
         return outcome(desk, stage.events, failure)
+
+    async def _drive(self, live: Live, feed: Feed, pace: Pace) -> None:
+        if self._bridge is not None:
+            self._bridge.state = "trading"
+        await live.run(feed, pace)
+        if self._bridge is not None:
+            self._bridge.state = "stopping"
 
 
 def merged_events(chunks: Iterable[Chunk]) -> Iterator[MarketEvent]:

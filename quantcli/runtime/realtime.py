@@ -14,6 +14,7 @@ from quantcli.clock import NS_PER_S, Clock
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.model.market import EVENT_TYPES, MarketEvent
 from quantcli.model.message import Report
+from quantcli.runtime.control.words import Words
 from quantcli.runtime.live import earlier, pass_time
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.venues.inbox import Blind, ClockError, Gap, Inbox, Item, Missed, Notice
@@ -65,15 +66,17 @@ class Audience(Protocol):
 
 
 class RealTime:
-    """One audience, and all that arrives.  `gaps` counts the holes in the market data."""
+    """One audience, and all that arrives; operators' `words` are attended to between two things.  `gaps`
+    counts the holes in the market data."""
 
     def __init__(
         self,
         audience: Audience,
         inbox: Inbox,
         clock: Clock,
-        on_notice: Callable[[Notice], None],
+        on_notice: Callable[[Notice | Missed], None],
         exchange: SimulatedExchange | None = None,
+        words: Words | None = None,
     ) -> None:
         self.gaps = 0
         self._audience = audience
@@ -81,6 +84,7 @@ class RealTime:
         self._clock = clock
         self._on_notice = on_notice
         self._exchange = exchange
+        self._words = words or Words()
 
     async def run(self, ending: Ending) -> None:
         """Handle what comes until the end."""
@@ -100,7 +104,11 @@ class RealTime:
 
     async def _turn(self, left_s: float | None) -> None:
         """Handle some of what is there, or wait for more."""
+        if self._words:
+            await self._words.attend()
         for _ in range(min(len(self._inbox), _TURN)):
+            if self._words:
+                await self._words.attend()
             await self._take(self._inbox.take())
         now_ns = self._clock.now_ns()
         due_ns = self._audience.next_due()
@@ -109,7 +117,7 @@ class RealTime:
         if due_ns is not None and due_ns <= now_ns:
             await self._due(now_ns)
             await asyncio.sleep(0)
-        elif self._inbox:
+        elif self._inbox or self._words:
             await asyncio.sleep(0)
         else:
             await self._inbox.wait(_shorter(left_s, due_ns, now_ns))
@@ -126,6 +134,7 @@ class RealTime:
             return
         match item:
             case Missed(reason=reason):
+                self._on_notice(item)
                 await self._audience.kernel.resync(reason)
             case ClockError(error_ns=error_ns):
                 await self._audience.kernel.bound_clock(error_ns)

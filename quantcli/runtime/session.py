@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from quantcli.config import parse_money
-from quantcli.errors import NotFoundError, SafetyError
+from quantcli.errors import SafetyError
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.model.event import Event
 from quantcli.model.instrument import canonical
@@ -92,13 +92,10 @@ async def run_strategy(
 
 async def _withdraw_kept(kernel: ExchangeKernel) -> None:
     """Cancel every order that a slot keeps, without asking the strategy; what guards a position stays."""
-    for item in kernel.working():
-        try:
-            intent = await kernel.get_order_intent(item.intent_id)
-            if "slot" in intent.metadata and not intent.protective:
-                await kernel.cancel_order(item.intent_id, "its strategy failed")
-        except NotFoundError:
-            continue  # settled in the meantime
+    wishes = [intent for intent, _ in kernel.picture().wishes]
+    kept = [intent.intent_id for intent in wishes if "slot" in intent.metadata and not intent.protective]
+    if kept:
+        await kernel.cancel_orders(kept, "its strategy failed")
 
 
 def outcome(desk: Desk, events: int, failure: BaseException | None) -> Outcome:

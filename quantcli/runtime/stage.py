@@ -5,7 +5,7 @@ things in their order; where they come from, and whether the exchange is real, i
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from quantcli.bus import Topic
 from quantcli.kernel.api import ExchangeKernel
@@ -13,8 +13,12 @@ from quantcli.model.event import market_topic
 from quantcli.model.market import EVENT_TYPES, AggTrade, Bar, BookUpdate, MarketEvent, Ticker, Trade
 from quantcli.model.message import Report
 from quantcli.runtime.view import LiveView
-from quantcli.trading.engine import Engine, tell_quote
+from quantcli.trading.engine import Engine
 from quantcli.trading.market import Reads
+from quantcli.trading.prices import tell_quote
+
+if TYPE_CHECKING:
+    from quantcli.runtime.control.gauges import Gauges
 
 _CHANNEL_OF = {kind: channel for channel, kind in EVENT_TYPES.items()}
 _HOOK_OF: dict[type, str] = {
@@ -52,7 +56,8 @@ class _Closing:
 
 
 class Stage:
-    """One strategy and what it looks at.  `events` counts what it was shown.
+    """One strategy and what it looks at.  `events` counts what it was shown; `gauges`, if there are any, are
+    told of what is seen.
 
     `printed` are the markets whose trades come one by one: elsewhere aggregated trades stand in for
     them, and `barred` are those that have neither, whose bars come ready made.
@@ -62,6 +67,7 @@ class Stage:
         self, engine: Engine, view: LiveView, printed: Collection[str], barred: Collection[str]
     ) -> None:
         self.events = 0
+        self.gauges: Gauges | None = None
         self.kernel = engine.kernel
         self._engine = engine
         self._view = view
@@ -73,6 +79,11 @@ class Stage:
     def close(self) -> None:
         """From here on the strategy is shown nothing; its orders are followed to their end."""
         self._trading = _Closing(self.kernel)
+
+    @property
+    def is_closed(self) -> bool:
+        """The strategy is shown nothing any more."""
+        return self._trading is not self._engine
 
     @property
     def is_settled(self) -> bool:
@@ -93,6 +104,8 @@ class Stage:
 
     async def see(self, event: MarketEvent) -> None:
         """Take a market event: remember it, publish it, show it to the strategy and to orders that follow."""
+        if self.gauges is not None:
+            self.gauges.market(event)
         changed = self._view.take(event)
         if not isinstance(event, Bar):  # the engine publishes the bars that count
             self._topic_of(event).publish(event)
@@ -101,6 +114,8 @@ class Stage:
             await self._show(event, changed)
         if isinstance(event, Ticker) and changed & Reads.PRICE and self.kernel.follows(event.symbol):
             await self._trading.quote(event)
+        if self.gauges is not None:
+            self.gauges.handled()
 
     async def lose_sight(self) -> None:
         """The market cannot be seen any more: withdraw what slots keep, wish nothing until the next quote."""

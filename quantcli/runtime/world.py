@@ -4,13 +4,17 @@ A bot stays in its world: orders of one exchange mean nothing on another, nor on
 the listings.
 """
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from quantcli.errors import SafetyError
-from quantcli.store.reading import ReadStore
-from quantcli.store.sqlite import SQLiteStore
 
-_WORLD_META = "session.world"
+if TYPE_CHECKING:
+    from quantcli.store.reading import ReadStore
+    from quantcli.store.sqlite import SQLiteStore
+
+WORLD_META = "session.world"
 _OWNER_META = "session.account"
 
 
@@ -34,20 +38,20 @@ class World(msgspec.Struct, frozen=True):
 PAPER = World()
 
 
-async def world_of(store: SQLiteStore | ReadStore) -> World | None:
+async def world_of(store: "SQLiteStore | ReadStore") -> World | None:
     """Where the orders of a database are; `None` if it has none yet."""
-    known = await store.get_meta(_WORLD_META)
+    known = await store.get_meta(WORLD_META)
     if known is not None:
         return msgspec.json.decode(known, type=World)
     has_traded = bool((await store.everything()).intents)
     return PAPER if has_traded else None  # it was made before worlds were told apart
 
 
-async def same_world(store: SQLiteStore, world: World) -> None:
+async def same_world(store: "SQLiteStore", world: World) -> None:
     """Refuse to go on with a bot's orders and books where they are not."""
     known = await world_of(store)
     if known is None:
-        await store.set_meta(_WORLD_META, msgspec.json.encode(world).decode())
+        await store.set_meta(WORLD_META, msgspec.json.encode(world).decode())
     elif known != world:
         raise SafetyError(
             f"this bot trades on {known}, not on {world}",
@@ -56,7 +60,7 @@ async def same_world(store: SQLiteStore, world: World) -> None:
         )
 
 
-async def same_owner(store: SQLiteStore, account: str) -> None:
+async def same_owner(store: "SQLiteStore", account: str) -> None:
     """Refuse to go on with a bot's orders in another account, where they would all seem to be gone; `account`
     is the exchange's number of it, empty if it tells none."""
     known = await store.get_meta(_OWNER_META)

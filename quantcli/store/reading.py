@@ -39,6 +39,9 @@ from quantcli.store.rows import (
 
 T = TypeVar("T", bound=msgspec.Struct)
 Query = tuple[str, Sequence[Cell]]
+Attempted = tuple[OrderIntent, list[OrderState]]
+# Names in one query: SQLite takes many, but not without end.
+_AT_ONCE = 500
 
 
 class Reader:
@@ -204,6 +207,50 @@ class ReadStore:
     async def fills(self, symbol_id: str | None = None) -> list[Fill]:
         """See `Store`."""
         return await self._reader.select(FILLS, symbol=symbol_id)
+
+    # For people, who look at the newest of many.
+
+    async def latest_fills(
+        self, symbol_id: str | None, intent_id: str | None, limit: int
+    ) -> tuple[list[Fill], int]:
+        """The newest fills of a market, of an intent, of both, or all, newest first; and how many there are
+        in all."""
+        chosen = {"symbol": symbol_id, "intent_id": intent_id}
+        where = {column: value for column, value in chosen.items() if value is not None}
+        condition = " AND ".join(f"{column} = ?" for column in where)
+        query = FILLS.select(condition, order_by="position DESC LIMIT ?")
+        count = f"SELECT count(*) FROM {FILLS.name}" + (f" WHERE {condition}" if condition else "")
+        rows, [(total,)] = await self._reader.snapshot(
+            (query, (*where.values(), limit)), (count, tuple(where.values()))
+        )
+        return FILLS.decode(rows), int(total)
+
+    async def latest_settled(self, symbol_id: str | None, limit: int) -> list[Attempted]:
+        """The newest settled intents of a market, or all, newest first, with their attempts."""
+        ended = "phase NOT IN ('PENDING', 'ACTIVE', 'CANCEL_REQUESTED')"
+        condition = ended if symbol_id is None else f"{ended} AND symbol = ?"
+        symbols = () if symbol_id is None else (symbol_id,)
+        query = INTENTS.select(condition, order_by="created_ns DESC, intent_id DESC LIMIT ?")
+        return await self._attempted(query, (*symbols, limit))
+
+    async def named(self, name: str) -> list[Attempted]:
+        """The intent of an id, or the first few whose ids begin or end so, with their attempts."""
+        condition = "intent_id = ? OR substr(intent_id, 1, ?) = ? OR substr(intent_id, -?) = ?"
+        query = INTENTS.select(condition, order_by="intent_id <> ?, created_ns DESC LIMIT 11")
+        found = await self._attempted(query, (name, len(name), name, len(name), name, name)) if name else []
+        return [each for each in found if each[0].intent_id == name] or found
+
+    async def _attempted(self, query: str, params: Sequence[Cell]) -> list[Attempted]:
+        intents = INTENTS.decode(await self._reader.rows(query, *params))
+        attempts: dict[str, list[OrderState]] = {intent.intent_id: [] for intent in intents}
+        names = list(attempts)
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            places = ", ".join("?" * len(some))
+            rows = await self._reader.rows(ORDER_STATES.select(f"intent_id IN ({places})"), *some)
+            for state in ORDER_STATES.decode(rows):
+                attempts[state.intent_id].append(state)
+        return [(intent, attempts[intent.intent_id]) for intent in intents]
 
     async def corrections(self, symbol_id: str | None = None) -> list[Correction]:
         """See `Store`."""

@@ -22,7 +22,7 @@ def place(filename: str, line: int) -> str:
 def calling_line() -> str:
     """Where the author's code called ours."""
     frame: FrameType | None = sys._getframe(1)
-    while frame is not None and _is_ours(frame.f_code.co_filename):
+    while frame is not None and is_ours(frame.f_code.co_filename):
         frame = frame.f_back
     return place(frame.f_code.co_filename, frame.f_lineno) if frame else ""
 
@@ -41,8 +41,8 @@ def raising_line(error: BaseException, home: str) -> tuple[str, str]:
     placed at the last frame that is not ours.
     """
     frames = [(f.f_code.co_filename, line) for f, line in _frames(error.__traceback__)]
-    theirs = [x for x in frames if not _is_ours(x[0])]
-    at_home = [x for x in theirs if _is_below(x[0], home)]
+    theirs = [x for x in frames if not is_ours(x[0])]
+    at_home = [x for x in theirs if is_below(x[0], home)]
     if not theirs:
         return "", ""
     filename, line = (at_home or theirs)[-1]
@@ -57,10 +57,12 @@ def _frames(traceback: TracebackType | None) -> list[tuple[FrameType, int]]:
     return frames
 
 
-def _is_ours(filename: str) -> bool:
+def is_ours(filename: str) -> bool:
+    """Whether a file is one of this package."""
     return os.path.abspath(filename).startswith(_OURS)
 
 
-def _is_below(filename: str, home: str) -> bool:
+def is_below(filename: str, home: str) -> bool:
+    """Whether a file is one of the author's, in the folder `home` or below."""
     path = os.path.abspath(filename)
     return path.startswith(os.path.join(home, "")) and "site-packages" not in path

@@ -62,7 +62,8 @@ class View(msgspec.Struct, frozen=True):
     order can only make the position smaller.  `selling` is all that is on sale in this market.
     `position` is the largest value this market's position can reach on the order's side, `exposure` the
     sum of all positions and working orders, `free` what is left of cash after backing them.
-    `None` stands for a value that a missing mark keeps us from knowing.
+    `None` stands for a value that a missing mark keeps us from knowing.  `is_kept`: a slot wishes for it, and
+    it is no exit of a bracket.
     """
 
     rules: SymbolMetadata
@@ -79,6 +80,7 @@ class View(msgspec.Struct, frozen=True):
     free: Decimal | None
     halt_level: int
     halt_reason: str
+    is_kept: bool = False
 
 
 Check = Callable[[StandardOrder, View, Limits], str | None]
@@ -144,8 +146,9 @@ def expiry_is_valid(order: StandardOrder, view: View, _: Limits) -> str | None:
 
 
 def halt(_: StandardOrder, view: View, __: Limits) -> str | None:
-    """While trading is halted, only what makes a position smaller may pass."""
-    if view.halt_level < 1 or view.reduces:
+    """While trading is halted, only what makes a position smaller may pass; once everything was cancelled, no
+    slot's order either, which would only rest again where one has just been cancelled."""
+    if view.halt_level < 1 or (view.reduces and not (view.is_kept and view.halt_level > 1)):
         return None
     return f"trading is halted: {view.halt_reason or f'level {view.halt_level}'}"
 

@@ -10,6 +10,7 @@ The engine is driven: something else passes time and hands it events (`runtime.r
 """
 
 import inspect
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -22,7 +23,7 @@ from quantcli.errors import NotFoundError, QuantError, RiskRefused, StrategyErro
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.kernel.steps import Halted
 from quantcli.model.event import OrderEvent, PortfolioValue, RiskLimit, market_topic
-from quantcli.model.instrument import SymbolMetadata, to_decimal
+from quantcli.model.instrument import SymbolMetadata
 from quantcli.model.market import Bar, Channel, Ticker
 from quantcli.model.message import Report
 from quantcli.model.order import StandardOrder
@@ -30,9 +31,12 @@ from quantcli.store.halt import KillLevel
 from quantcli.trading.bars import BarBuilder, parse_interval
 from quantcli.trading.loader import strategy_error
 from quantcli.trading.market import Market, View
+from quantcli.trading.overdue import Overdue, entrance, overdue_error
 from quantcli.trading.portfolio import Portfolio
+from quantcli.trading.prices import tell_quote
 from quantcli.trading.quotes import Slots
 from quantcli.trading.strategy import Strategy
+from quantcli.trading.timers import Timers
 from quantcli.trading.watch import Watch
 from quantcli.trading.wishes import (
     CancelAll,
@@ -49,21 +53,11 @@ from quantcli.trading.wishes import (
 _ANSWERS_MAX = 1_000
 
 
-class _Timer:
-    """Something to call `on_timer` for, again and again."""
-
-    __slots__ = ("due_ns", "every_ns")
-
-    def __init__(self, every_ns: int, now_ns: int) -> None:
-        self.every_ns = every_ns
-        self.due_ns = now_ns + every_ns
-
-
 class Engine:
     """Strategy, portfolio and kernel, joined.
 
-    `markets` and `slots` are keyed by symbol; `refusals` counts what never reached the exchange, by
-    reason.
+    `instruments`, `markets` and `slots` are keyed by symbol; `refusals` counts what never reached the
+    exchange, by reason.
     """
 
     def __init__(
@@ -82,6 +76,7 @@ class Engine:
         self.portfolio = portfolio
         self.view = view
         self.bus = bus
+        self.instruments = instruments
         self.markets = {name: Market(meta, view) for name, meta in instruments.items()}
         self.slots = {name: Slots(meta, strategy.name) for name, meta in instruments.items()}
         self.hooks = strategy.hooks()
@@ -94,7 +89,7 @@ class Engine:
         self._pending: deque[OrderEvent] = deque()
         self._tickets: WeakValueDictionary[str, Ticket] = WeakValueDictionary()  # as long as the author cares
         self._dirty: dict[str, None] = {}
-        self._timers: dict[str, _Timer] = {}
+        self._timers = Timers()
         self._bar_due: int | None = None
         self._desires = "desired" in self.hooks
         kernel.subscribe_events(self._on_order_event)
@@ -111,7 +106,7 @@ class Engine:
         if self.bar_ns:
             self._bar_due = now - now % self.bar_ns + self.bar_ns
         await self.call("on_start")
-        self._wake_all()
+        self.wake()
         await self.flush()
 
     async def _adopt(self) -> None:
@@ -148,8 +143,7 @@ class Engine:
     def next_due(self) -> int | None:
         """The earliest time at which something is to be done without a new event."""
         due = self.kernel.next_due()
-        for timer in self._timers.values():
-            due = _earlier(due, timer.due_ns)
+        due = _earlier(due, self._timers.next_due())
         if self._watch is not None:
             due = _earlier(due, self._watch.due_ns)
         if self._bar_due is not None:
@@ -164,30 +158,29 @@ class Engine:
         """Do everything whose time has come."""
         now = self._clock.now_ns()
         if self._watch is not None and self._watch.due_ns <= now:
-            await self._heed(self._watch, now)
+            await self.heed()
         while self._bar_due is not None and self._bar_due - 1 <= now:
             await self._close_bars(self._bar_due)
             self._bar_due += self.bar_ns
-        for name, timer in self._timers.items():
-            if timer.due_ns <= now:
-                timer.due_ns += timer.every_ns * ((now - timer.due_ns) // timer.every_ns + 1)
-                self.strategy.event = None
-                await self.call("on_timer", name)
-                self._wake_all()
+        for name in self._timers.ring(now):
+            self.strategy.event = None
+            await self.call("on_timer", name)
+            self.wake()
         for symbol, slots in self.slots.items():
             if (at_ := slots.next_due()) is not None and at_ <= now:
                 self._dirty[symbol] = None
         await self.kernel.run_due()
         await self.flush()
 
-    async def _heed(self, watch: Watch, now_ns: int) -> None:
+    async def heed(self) -> None:
         """Tell the kernel where the kill switch stands, if it was moved."""
-        level = watch.look(now_ns)
-        if level is None:
+        level = None if self._watch is None else self._watch.look(self._clock.now_ns())
+        if self._watch is None or level is None:
             return
         if level >= KillLevel.CANCEL_ALL:
-            await self._withdraw(self.slots)
-        await self.kernel.halt(Halted(level), watch.reason)
+            for slots in self.slots.values():
+                slots.withdraw()  # they know that it was asked for; all cancels go out as one step
+        await self.kernel.halt(Halted(level), self._watch.reason)
 
     async def _close_bars(self, boundary_ns: int) -> None:
         for builder in self.bars.values():
@@ -218,6 +211,7 @@ class Engine:
         await tell_quote(self.kernel, quote)
         await self.flush()
 
+    @entrance
     def evaluate(self, symbol: str) -> None:
         """Ask the strategy what it desires for a market; commands go to its outbox."""
         market = self.markets[symbol]
@@ -231,6 +225,8 @@ class Engine:
             )
         except QuantError:
             raise
+        except Overdue as error:
+            raise overdue_error(error) from None
         except Exception as error:  # user code may raise anything; it is answered with file and line
             raise strategy_error(error, self.strategy) from error
         if commands:
@@ -281,9 +277,7 @@ class Engine:
                 await self._withdraw(self.slots if symbol is None else (symbol,))
                 await self.kernel.cancel_all_orders(symbol)
             case StartTimer(name, every_ns):
-                known = self._timers.get(name)
-                if known is None or known.every_ns != every_ns:
-                    self._timers[name] = _Timer(every_ns, self._clock.now_ns())
+                self._timers.start(name, every_ns, self._clock.now_ns())
 
     async def _withdraw(self, symbols: Iterable[str]) -> None:
         """Cancel what slots keep; they know then that it was asked for, and by no stranger."""
@@ -369,6 +363,7 @@ class Engine:
 
     # -- the strategy's code ---------------------------------------------------------------------
 
+    @entrance
     async def call(self, hook: str, *args: Any) -> None:
         """Run a hook, if the strategy has it; what it raises names the user's file and line."""
         function = self.hooks.get(hook)
@@ -380,17 +375,14 @@ class Engine:
                 await result
         except QuantError:
             raise
+        except (Overdue, CancelledError) as error:
+            raise overdue_error(error) from None
         except Exception as error:  # user code may raise anything; it is answered with file and line
             raise strategy_error(error, self.strategy) from error
 
-    def _wake_all(self) -> None:
+    def wake(self) -> None:
+        """Have every market's wish asked for again, at the next `flush`."""
         self._dirty.update(dict.fromkeys(self.markets))
-
-
-async def tell_quote(kernel: ExchangeKernel, quote: Ticker) -> None:
-    """Tell the kernel best prices; a market with an empty side has none to go by."""
-    if quote.bid and quote.ask:
-        await kernel.quote(quote.symbol, to_decimal(quote.bid), to_decimal(quote.ask))
 
 
 def _earlier(a: int | None, b: int | None) -> int | None:

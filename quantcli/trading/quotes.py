@@ -28,10 +28,11 @@ from quantcli.model.order import OrderIntent, OrderState, OrderType, StandardOrd
 from quantcli.trading.aims import Aim, Aims
 from quantcli.trading.blame import yielding_line
 from quantcli.trading.brackets import moves
+from quantcli.trading.overdue import entrance
+from quantcli.trading.pausing import Pausing
 from quantcli.trading.slot import MOVES_MAX, Slot, Stage
 from quantcli.trading.wishes import (
     Bracket,
-    CancelOrder,
     Command,
     Hold,
     Keep,
@@ -52,25 +53,25 @@ _SLOTS_MAX = 1_000
 _FUZZ = 1e-6  # of a step: floats that miss the grid by less are on it
 
 
-class Slots:
+class Slots(Pausing):
     """The slots of one market, and when they want to be looked at again."""
 
     def __init__(self, instrument: SymbolMetadata, strategy_name: str) -> None:
+        super().__init__()
         self._aims = Aims(instrument)
         self._strategy = strategy_name
         self._is_spot = not instrument.symbol.is_futures
         self._exact_tick = instrument.price_tick
         self._tick = float(instrument.price_tick)
         self._lot = float(instrument.lot)
-        self._slots: dict[str, Slot] = {}
         self._round = 0
-        self._is_meddled = False
         self._due: int | None = None
         self._exact_position = Decimal(0)
         self._position = 0.0
 
     # -- the engine's side -----------------------------------------------------------------------
 
+    @entrance
     def converge(
         self, wishes: Iterable[Wish], bid: float, ask: float, position: Decimal, now_ns: int
     ) -> list[Command]:
@@ -83,6 +84,8 @@ class Slots:
             self._exact_position, self._position = position, float(position)
         self._round += 1
         self._due = None
+        if self._closed:
+            return []
         seen = 0
         work: list[tuple[Slot, Aim]] = []
         for wish in self._iterable(wishes):
@@ -132,21 +135,9 @@ class Slots:
         """A fill that was nobody's wish has moved the position: holding on to a target would undo it."""
         self._is_meddled = True
 
-    def withdraw(self) -> list[Command]:
-        """Cancel every open order but the exits of brackets; what is held stays."""
-        return [
-            self._cancel(slot)
-            for slot in self._slots.values()
-            if slot.intent_id and slot.stage is not Stage.CANCELLING
-        ]
-
     def next_due(self) -> int | None:
         """When to ask again although nothing has happened; `None`: not before something does."""
         return self._due
-
-    def status(self) -> dict[str, str]:
-        """Each slot's state in words."""
-        return {name: slot.status for name, slot in self._slots.items()}
 
     # -- reading wishes --------------------------------------------------------------------------
 
@@ -359,10 +350,6 @@ class Slots:
     def _placed_order(self, slot: Slot, order: StandardOrder, now_ns: int) -> Command:
         slot.sent(order, now_ns)
         return PlaceOrder(order, {"strategy": self._strategy, "slot": slot.name}, slot=slot.name)
-
-    def _cancel(self, slot: Slot) -> Command:
-        slot.cancelling()
-        return CancelOrder(slot.intent_id)
 
     def _drop_unseen(self, now_ns: int) -> list[Command]:
         """Cancel what is no longer wished, and forget slots that have nothing left to remember."""

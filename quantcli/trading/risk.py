@@ -81,7 +81,7 @@ class RiskGate:
         """
         rules = self._rules(order)
         with localcontext(EXACT):
-            view = self._view(order, rules, replaces, beside, closes)
+            view = self._view(order, rules, replaces, beside, closes, "slot" in metadata and closes is None)
             for name, check in VALIDITY.items():
                 reason = check(order, view, self._limits)
                 if reason is not None:
@@ -110,6 +110,7 @@ class RiskGate:
         replaces: str | None,
         beside: Sequence[StandardOrder],
         closes: StandardOrder | None,
+        is_kept: bool,
     ) -> View:
         totals = {name: self._total(name) for name in (order.symbol, *self._accounts.held())}
         others, filled = [(other, other.quantity) for other in beside], ZERO
@@ -142,6 +143,7 @@ class RiskGate:
             free=minus(self._accounts.funds(), total(t.backing() for t in totals.values())),
             halt_level=level,
             halt_reason=self._halt.reason if level else "",
+            is_kept=is_kept,
         )
 
     def _opened(self, entry: StandardOrder) -> MarketTotal:

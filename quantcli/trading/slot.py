@@ -67,8 +67,8 @@ class Slot:
 
     `order` holds the terms of the open intent, `filled` how much of its quantity has traded.  The floats
     beside them (`price`, `remaining`) are what the fast path compares.  Nothing is placed or moved before
-    `not_before_ns`; a `paused` slot never acts again in this run.  `exits` are the open ones of a bracket, by
-    intent id.
+    `not_before_ns`; a `paused` slot does not act before somebody lets it (`unpause`).  `exits` are the open
+    ones of a bracket, by intent id.
     """
 
     __slots__ = (
@@ -162,8 +162,13 @@ class Slot:
         self.back_off(reason, now_ns)
 
     def pause(self, reason: str) -> None:
-        """Do nothing more in this run."""
+        """Do nothing more, until somebody lets it."""
         self.paused, self.reason = True, reason
+
+    def unpause(self) -> None:
+        """Act again, whatever it was that kept it from that."""
+        self.paused, self.reason = False, ""
+        self.failures = self.not_before_ns = 0
 
     def back_off(self, reason: str, now_ns: int) -> None:
         """Wait 1, 2, 4 … 60 s, and remember why."""

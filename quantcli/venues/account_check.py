@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
-from quantcli.errors import ConfigError, ExchangeAPIError, ExchangeError
+from quantcli.errors import ConfigError, ExchangeAPIError, ExchangeError, SafetyError
 from quantcli.venues.binance import calls
 from quantcli.venues.calls import Call
 from quantcli.venues.connector import Connector, refusal_of
@@ -27,6 +27,19 @@ class Permissions(msgspec.Struct, frozen=True):
     can_withdraw: bool | None
     ip_restricted: bool | None
     account: str = ""
+
+
+def refuse_if_unsafe(permissions: Permissions) -> None:
+    """Raises `SafetyError` for a key that may do more than a bot needs, `ConfigError` for one that may do
+    less."""
+    if permissions.can_withdraw:
+        raise SafetyError(
+            "this key may withdraw money",
+            why="a bot needs to trade, never to withdraw: whoever steals the key could empty the account",
+            todo="make a key without withdrawals on the exchange, and use that one",
+        )
+    if not permissions.can_trade:
+        raise ConfigError("this key may not trade", todo="allow it spot trading on the exchange")
 
 
 class _Restrictions(msgspec.Struct, rename="camel"):

@@ -86,7 +86,7 @@ class Page:
 
 
 class BudgetFile:
-    """One page in a file.  `change` may raise `Busy` or `Unusable`, and has then changed nothing."""
+    """One page in a file.  `change` and `look` may raise `Busy` or `Unusable`; nothing has changed then."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -95,20 +95,31 @@ class BudgetFile:
 
     def change(self, edit: Callable[[Page], _T]) -> _T:
         """Call `edit` with the page while nobody else can, and write what it made of it."""
+
+        def rewritten(fd: int) -> _T:
+            page = _read(fd)
+            result = edit(page)
+            os.pwrite(fd, page.pack(), 0)
+            os.ftruncate(fd, _SIZE)
+            return result
+
+        return self._alone(rewritten)
+
+    def look(self) -> Page:
+        """The page as it is."""
+        return self._alone(_read)
+
+    def _alone(self, work: Callable[[int], _T]) -> _T:
         try:
             fd = self._open()
             _lock(fd)
             try:
-                page = Page.unpack(os.pread(fd, _SIZE + 1, 0))
-                result = edit(page)
-                os.pwrite(fd, page.pack(), 0)
-                os.ftruncate(fd, _SIZE)
+                return work(fd)
             finally:
                 fcntl.flock(fd, fcntl.LOCK_UN)
         except OSError as error:
             self.close()
             raise Unusable(f"{self._path}: {error.strerror or error}") from None
-        return result
 
     def close(self) -> None:
         """Let go of the file."""
@@ -133,6 +144,10 @@ def budget_path(name: str, environment: Mapping[str, str]) -> Path | None:
     """Where the processes of this user share the page called `name`; `None` if there is no private folder."""
     folder = private_folder(environment)
     return folder / f"{name}.budget" if folder is not None else None
+
+
+def _read(fd: int) -> Page:
+    return Page.unpack(os.pread(fd, _SIZE + 1, 0))
 
 
 def _lock(fd: int) -> None:

@@ -23,13 +23,13 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from pathlib import Path
-from typing import NamedTuple, TypeVar
-from zlib import crc32
+from typing import TypeVar
 
 from quantcli.clock import NS_PER_S, Clock
 from quantcli.errors import ExchangeError
 from quantcli.venues.budget_file import BudgetFile, Busy, Page, Unusable
 from quantcli.venues.inbox import Notice
+from quantcli.venues.limit_rules import Rule, Usage
 
 _T = TypeVar("_T")
 
@@ -47,46 +47,7 @@ class TooLate(ExchangeError):
     """The deadline passed before the limits let a request through.  Nothing of it was sent."""
 
 
-class Rule(NamedTuple):
-    """At most `limit` units of `kind` ("weight" or "orders") in every window of `interval_ns`."""
-
-    kind: str
-    limit: int
-    interval_ns: int
-
-    @property
-    def key(self) -> int:
-        """A number that every process gives this rule."""
-        return crc32(f"{self.kind} {self.interval_ns}".encode())
-
-    @property
-    def header(self) -> str:
-        """The header that tells how much is used (rest-api.md, IP Limits and Unfilled Order Count)."""
-        seconds = self.interval_ns // NS_PER_S
-        unit, length = next((u, n) for u, n in _UNITS if seconds % n == 0)
-        name = "used-weight" if self.kind == "weight" else "order-count"
-        return f"x-mbx-{name}-{seconds // length}{unit}"
-
-    def windows(self, at_ns: int) -> tuple[int, ...]:
-        """The windows that a request sent at this time (the exchange's) may count in, oldest first."""
-        first = (at_ns - self._early_ns) // self.interval_ns
-        last = (at_ns + min(_LATE_NS, self.interval_ns // 10)) // self.interval_ns
-        return tuple(range(first, last + 1))
-
-    def leaves(self, window: int) -> int:
-        """When nothing that is sent can count in this window any more."""
-        return (window + 1) * self.interval_ns + self._early_ns
-
-    @property
-    def _early_ns(self) -> int:
-        return min(_EARLY_NS, self.interval_ns // 40)
-
-
-_UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 _SHARES = {Lane.CANCEL: 100, Lane.RECONCILE: 90, Lane.PLACE: 80, Lane.DATA: 60}
-# How much earlier or later than we think a request may reach the exchange.
-_EARLY_NS = NS_PER_S // 4
-_LATE_NS = NS_PER_S
 # Binance's shortest ban ("from 2 minutes to 3 days"; rest-api.md, IP Limits), where it does not say.
 _SHORTEST_BAN_NS = 120 * NS_PER_S
 _LONGEST_SLEEP_S = 1.0
@@ -209,6 +170,27 @@ class Budget:
         window = self._server.now_ns() // interval_ns
         return self._change(lambda page: page.used(rule.key, window))
 
+    def report(self) -> list[Usage]:
+        """How every rule stands now, by all who share it; looking changes nothing."""
+        page, server_ns = self._look(), self._server.now_ns()
+        is_banned = page.banned_ns > self._clock.now_ns()
+        waiting = [(lane, w) for lane, queue in self._queues.items() for w in queue if not w.future.done()]
+        return [
+            Usage(
+                rule.kind,
+                page.used(rule.key, server_ns // rule.interval_ns),
+                rule.limit,
+                rule.interval_ns / NS_PER_S,
+                (rule.interval_ns - server_ns % rule.interval_ns) / NS_PER_S,
+                sum(
+                    waiter.costs[rule.kind] > 0
+                    and (is_banned or not self._fits(page, rule, lane, waiter, server_ns))
+                    for lane, waiter in waiting
+                ),
+            )
+            for rule in self._rules
+        ]
+
     def close(self) -> None:
         """Let go of timer and file; who waits still, waits in vain."""
         if self._timer is not None:
@@ -307,6 +289,17 @@ class Budget:
         self._timer = asyncio.get_running_loop().call_later(seconds, self.wake)
 
     # The page.
+
+    def _look(self) -> Page:
+        """The page, with what others have counted if the file can be read now."""
+        if self._file is None:
+            return self._page
+        try:
+            page = self._file.look()
+        except (Busy, Unusable):
+            return self._page
+        page.take_in(self._page)
+        return page
 
     def _change(self, edit: Callable[[Page], _T], may_wait: bool = False) -> _T:
         """Edit the page, in the file if there is one.  Raises `Busy` if it is held and we `may_wait`."""

@@ -25,12 +25,13 @@ from quantcli.venues.asking import Asking
 from quantcli.venues.binance.connector import BinanceConnector
 from quantcli.venues.binance.private_stream import PrivateStream
 from quantcli.venues.binance.spot import BinanceSpot
-from quantcli.venues.breaker import Breaker
+from quantcli.venues.breaker import Breaker, BreakerState
 from quantcli.venues.calls import Credentials
 from quantcli.venues.clock_keeper import ClockKeeper
 from quantcli.venues.connector import Connector
 from quantcli.venues.gateway import VenueGateway, silences
 from quantcli.venues.inbox import Inbox, Missed, Notice
+from quantcli.venues.limit_rules import Usage
 from quantcli.venues.limits import BINANCE_SPOT, Budget
 from quantcli.venues.manifest import Market, load
 from quantcli.venues.server_clock import ServerClock
@@ -77,6 +78,7 @@ class LiveVenue:
         self._clock, self._inbox, self._credentials = clock, inbox, credentials
         self._endpoint, self._dice, self._patience_s = endpoint, dice, patience_s
         self._gateway: VenueGateway | None = None
+        self._stream: PrivateStream | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._transport = CcxtTransport(exchange, clock, credentials, endpoint, market, timeout_s)
         self._asking: Asking | None = None
@@ -154,6 +156,7 @@ class LiveVenue:
             dice=self._dice,
             on_clock_doubt=self._keeper.doubt,
         )
+        self._stream = stream
         self._begin(stream.run(), "the private stream")
         try:
             await asyncio.wait_for(stream.subscribed.wait(), self._patience_s)
@@ -210,6 +213,17 @@ class LiveVenue:
             return
         for silence in silences(request, "the venue is not open with a key", sent=False):
             self._inbox.put(silence)
+
+    def budget_lines(self) -> list[Usage]:
+        """How the exchange's request limits stand; empty where they are not counted here."""
+        return self._asking.budget.report() if self._asking is not None else []
+
+    def links(self) -> dict[str, bool]:
+        """Which connections of the account are up now: "user ws" its stream, "rest" its requests."""
+        if self._asking is None:
+            return {}
+        up = {"rest": self._asking.breaker.state is BreakerState.CLOSED}
+        return up if self._stream is None else up | {"user ws": self._stream.subscribed.is_set()}
 
     async def permissions(self) -> Permissions:
         """What the key may do.  Raises `ConfigError` without one, or if the exchange does not accept it."""

@@ -6,6 +6,7 @@ an error: what is signed goes to the address it was meant for.  Knows nothing of
 """
 
 import asyncio
+import logging
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +14,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 _CLOSE_S = 1.0
+# At the level of debugging websockets shows what is sent, keys and signatures too, to whoever listens at the
+# root; nobody turns that on by turning on their own.
+_QUIET = logging.getLogger("quantcli.web_socket")
+_QUIET.setLevel(logging.WARNING)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -96,6 +101,7 @@ async def open_socket(url: str, *, timeout_s: float, silent_s: float) -> WebSock
             ping_timeout=None,
             proxy=proxy,
             create_connection=WebSocket,
+            logger=_QUIET,
         )
     except InvalidStatus as refused:
         headers, status = refused.response.headers, refused.response.status_code

@@ -1,12 +1,19 @@
 """Ways to run the installed command line as its users do, and a bot's database as its kernel leaves it."""
 
 import asyncio
+import fcntl
 import os
+import pty
 import random
+import select
 import shutil
+import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 
@@ -29,6 +36,7 @@ from quantcli.model.order import (
 from quantcli.recording.writer import Writer
 from quantcli.store.api import Row
 from quantcli.store.sqlite import SQLiteStore
+from tests.cli.fake_bot import FakeBot
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 # Whoever runs the tests under nohup ignores hang-ups, and so would its children.
@@ -98,6 +106,76 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Callable[..., "Terminal"]]:
+    """Starts `quant WORDS…` on a terminal of 100 columns and 30 lines."""
+    started: list[Terminal] = []
+
+    def run(*words: str, **env: str) -> Terminal:
+        started.append(Terminal(words, tmp_path, env))
+        return started[-1]
+
+    yield run
+    for each in started:
+        each.end()
+
+
+class Terminal:
+    """A program, and what it has written on its terminal."""
+
+    def __init__(self, words: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
+        self.text = ""
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+        known = {name: value for name, value in _environment().items() if name not in ("COLUMNS", "NO_COLOR")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _IN_A_TERMINAL + _MAIN + "main()", *words],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=folder,
+            env=known | {"TERM": "xterm-256color"} | env,
+            start_new_session=True,
+        )
+        os.close(theirs)
+
+    def until(self, what: str, timeout_s: float = 20) -> str:
+        """Read until this has been written; all that was."""
+        ends = time.monotonic() + timeout_s
+        while what not in self.text:
+            if time.monotonic() > ends or not self._read(ends - time.monotonic()):
+                raise AssertionError(f"{what!r} was not written:\n{self.text}")
+        return self.text
+
+    def type(self, text: str) -> None:
+        """Type."""
+        os.write(self._ours, text.encode())
+
+    def wait(self, timeout_s: float = 20) -> int:
+        """Read all that is left; the exit code."""
+        ends = time.monotonic() + timeout_s
+        while self._read(ends - time.monotonic()):
+            pass
+        return self.process.wait(max(0.1, ends - time.monotonic()))
+
+    def end(self) -> None:
+        """Make sure that it is gone."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._ours)
+
+    def _read(self, timeout_s: float) -> bool:
+        if not select.select([self._ours], [], [], max(0.0, timeout_s))[0]:
+            return False
+        try:
+            data = os.read(self._ours, 65_536)
+        except OSError:  # the other side is closed
+            return False
+        self.text += data.decode(errors="replace").replace("\r\n", "\n")
+        return bool(data)
 
 
 @pytest.fixture
@@ -238,6 +316,22 @@ def project(tmp_path: Path, pattern: Path) -> Path:
     shutil.copytree(pattern, tmp_path, dirs_exist_ok=True)
     os.utime(tmp_path / ".quant" / "mm.db", ns=(T0, T0 + 21 * S))
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def runtime_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where bots are spoken to: a folder of the test's own, so that no other bot of this user is met."""
+    with tempfile.TemporaryDirectory(prefix="q") as folder:  # a socket's path has to be short
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def bot(project: Path) -> Iterator[FakeBot]:
+    """The project's bot `mm`, running."""
+    with FakeBot(project) as running:
+        yield running
 
 
 @pytest.fixture

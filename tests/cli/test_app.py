@@ -54,7 +54,7 @@ def test_the_version_is_one_line(program):
         (["oders"], "No such command 'oders'. Did you mean 'orders'?", "quant --help"),
         (["version", "--fast"], "No such option: --fast", "quant version --help"),
         (["version", "-o", "yaml"], "'yaml' is not one of", "quant version --help"),
-        (["halt"], "Missing option '--reason'", "quant halt --help"),
+        (["orders", "show"], "Missing argument 'ID'", "quant orders show --help"),
     ],
 )
 def test_a_usage_error_is_told_like_every_other(program, words, what, do):
@@ -87,7 +87,8 @@ def test_our_own_errors_carry_their_exit_code_and_no_traceback():
     said = run_main("raise ConfigError('no key', why='none is set', todo='quant login binance')")
     assert said.returncode == ConfigError.exit_code
     assert said.stderr == (
-        "error QNT-401: no key\n  why   none is set\n  do    quant login binance\n  docs  quant help QNT-401\n"
+        "error QNT-401: no key\n  why   none is set\n  do    quant login binance\n"
+        "  docs  quant help QNT-401\n"
     )
 
 

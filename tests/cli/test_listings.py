@@ -14,6 +14,19 @@ from quantcli.model.order import ReconciliationStatus
 from quantcli.store.api import JournalEntry
 from quantcli.store.sqlite import SQLiteStore
 
+HEAVY = {
+    "aiohttp",
+    "asyncio",
+    "ccxt",
+    "numpy",
+    "pandas",
+    "plotext",
+    "pyarrow",
+    "rich",
+    "talipp",
+    "textual",
+    "websockets",
+}
 S = 1_000_000_000
 T0 = 1_763_630_042 * S
 
@@ -72,7 +85,8 @@ def test_settled_ones_only_when_asked_for(listed):
 
 
 def test_people_see_want_beside_have_with_the_state_as_a_character(quant, project):
-    lines = quant("orders", "--all").stdout.splitlines()
+    first, *lines = quant("orders", "--all").stdout.splitlines()
+    assert first == "STALE as of 2025-11-20T09:14:23.000Z, mm is not running"
     assert [line[0] for line in lines[1:7]] == ["=", "~", "+", "/", "!", "="]
     assert re.split(r"  +", lines[2])[2:] == [
         "sell 0.01 @ 64212.9",
@@ -82,9 +96,7 @@ def test_people_see_want_beside_have_with_the_state_as_a_character(quant, projec
         "0002",
     ]
     assert lines[5].split()[-6:] == ["?", "outcome", "unknown", "asking", "15s", "0005"]
-    assert lines[7].startswith(
-        "6 orders, 2 in sync, 1 differ, 1 missing, 1 partly filled, 1 unknown. mm is not"
-    )
+    assert lines[7].startswith("6 orders, 2 in sync, 1 differ, 1 missing, 1 partly filled, 1 unknown. mm")
 
 
 @pytest.mark.parametrize("name", ["ab000000000000000004", "0004", "04"])
@@ -223,7 +235,7 @@ def test_of_several_bots_one_must_be_named(quant, project, add_bot):
     said = quant("orders")
     assert said.returncode == 2
     assert "they are mm, other" in said.stderr
-    assert quant("orders", "--name", "other").stdout.startswith("0 orders. other is not running")
+    assert quant("orders", "--name", "other").stdout.splitlines()[1:] == ["0 orders. other"]
     assert quant("orders", "--name", "third").returncode == 7
 
 
@@ -269,11 +281,26 @@ def test_a_bot_that_does_not_exist_cannot_be_halted_by_mistake(quant, project):
 
 
 @pytest.mark.parametrize(
-    "words", [("orders", "-o", "json"), ("orders", "--help"), ("positions",), ("fills",)]
+    "words",
+    [
+        ("orders", "-o", "json"),
+        ("orders", "--help"),
+        ("orders", "why", "0001"),
+        ("positions",),
+        ("fills", "-o", "csv"),
+        ("events",),
+        ("status",),
+        ("ps",),
+        ("reconcile", "--help"),
+        ("export", "fills"),
+        ("completion", "bash"),
+        ("help", "QNT-101"),
+        ("halt",),
+        ("resume",),
+    ],
 )
 def test_a_listing_imports_nothing_heavy(modules_after, project, words):
-    heavy = {"ccxt", "pyarrow", "numpy", "textual", "pandas", "rich", "talipp", "plotext"}
-    assert modules_after(*words) & heavy == set()
+    assert modules_after(*words) & HEAVY == set()
 
 
 def test_a_listing_starts_in_a_blink(project):
@@ -292,4 +319,4 @@ def test_a_short_sale_is_a_short_position(quant, add_bot, sale):
     [position] = json.loads(quant("positions", "-o", "json").stdout)["items"]
     assert (position["side"], position["qty"]) == ("short", "-0.5")
     assert sale[0].order.side is Side.SELL
-    assert quant("positions").stdout.splitlines()[1].split()[1:3] == ["short", "0.5"]
+    assert quant("positions").stdout.splitlines()[2].split()[1:3] == ["short", "0.5"]

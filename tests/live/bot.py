@@ -51,7 +51,7 @@ class Bot:
         self._sandbox = sandbox
         self._symbols = symbols
         self._process: subprocess.Popen[bytes] | None = None
-        self._environment = {
+        self.environment = {
             key: value for key, value in os.environ.items() if not key.startswith("QUANT_")
         } | {
             "QUANT_BINANCE_API_KEY": sandbox["api_key"],
@@ -73,7 +73,7 @@ class Bot:
             stdout=out,
             stderr=err,
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
         )
         out.close()
         err.close()
@@ -85,7 +85,7 @@ class Bot:
             capture_output=True,
             text=True,
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             timeout=90,
             check=False,
         )
@@ -107,6 +107,12 @@ class Bot:
     def is_running(self) -> bool:
         """Whether its process lives."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """SIGKILL."""

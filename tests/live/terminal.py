@@ -171,7 +171,7 @@ class Terminal:
 
     def ledger(self, name: str = "bot") -> Loaded:
         """Everything that a bot's state database holds."""
-        return asyncio.run(_read(self.folder / ".quant" / f"{name}.db"))
+        return asyncio.run(everything_in(self.folder / ".quant" / f"{name}.db"))
 
     def wishes(self, name: str = "bot") -> dict[str, tuple[OrderIntent, OrderState]]:
         """What each slot of a bot wished for last ("": the single order), and the last attempt at it."""
@@ -197,6 +197,7 @@ class Terminal:
         return {name: text for name, text in self.environment.items() if name not in without}
 
 
-async def _read(path: Path) -> Loaded:
+async def everything_in(path: Path) -> Loaded:
+    """All that a state database holds."""
     async with open_readonly(path) as store:
         return await store.everything()

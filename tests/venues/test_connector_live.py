@@ -101,6 +101,15 @@ async def test_a_private_stream_that_does_not_come_up_is_said_and_does_not_stop_
         await next_of(inbox, Observation)
 
 
+async def test_it_tells_which_connections_are_up_and_what_its_limits_are(exchange):
+    async with venue_of(exchange.endpoint) as (venue, _):
+        assert venue.links() == {"rest": True}
+        await venue.open([SYMBOL])
+        assert venue.links() == {"rest": True, "user ws": True}
+        used = {line.kind: line.used for line in venue.budget_lines() if line.interval_s >= 60}
+        assert used["weight"] > 0
+
+
 @pytest.mark.parametrize(
     ("exchange_name", "market"), [("okx", "spot"), ("kraken", "spot"), ("binance", "futures")]
 )

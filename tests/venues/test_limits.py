@@ -16,6 +16,7 @@ from quantcli.clock import NS_PER_S, VirtualClock
 from quantcli.codecs.binance_limits import rate_limits
 from quantcli.codecs.errors import CodecError
 from quantcli.venues.budget_file import BudgetFile, Page, budget_path
+from quantcli.venues.limit_rules import Usage
 from quantcli.venues.limits import BINANCE_SPOT, Budget, Lane, Rule, TooLate
 
 MINUTE = 60 * NS_PER_S
@@ -456,6 +457,37 @@ async def test_two_budgets_of_one_account_add_up(tmp_path):
     assert isinstance(banned.exception(), TooLate)
     for bench in (one, two, after_restart):
         bench.budget.close()
+
+
+# What is told of it.
+
+
+async def test_the_report_tells_every_rule_and_who_is_held_back(bench):
+    await bench.ask(Lane.CANCEL, 59)
+    data = [await bench.ask(Lane.DATA, 2) for _ in range(2)]
+    order = await bench.ask(Lane.PLACE, 1, 1)
+    weight, orders = bench.budget.report()
+    assert weight == Usage("weight", 60, 100, 60.0, 38.0, 2)
+    assert orders == Usage("orders", 1, 10, 10.0, 8.0, 0)
+    assert (order.done(), [each.done() for each in data]) == (True, [False, False])
+    bench.budget.banned(bench.clock.now_ns() + 5 * NS_PER_S)
+    await bench.ask(Lane.CANCEL, 1)
+    assert [each.waiting for each in bench.budget.report()] == [3, 0]
+    for each in data:
+        each.cancel()
+
+
+async def test_the_report_counts_what_others_sent_and_changes_nothing(tmp_path):
+    path = tmp_path / "account.budget"
+    one, two = Bench(shared=path), Bench(shared=path)
+    await one.ask(Lane.PLACE, 7, 1)
+    before = path.read_bytes()
+    assert [each.used for each in two.budget.report()] == [7, 1]
+    assert path.read_bytes() == before
+    path.write_bytes(b"damaged")
+    assert [each.used for each in one.budget.report()] == [7, 1]
+    for each in (one, two):
+        each.budget.close()
 
 
 async def test_one_that_dies_holding_the_file_leaves_nothing_stuck(tmp_path):

@@ -217,7 +217,8 @@ class BookView(msgspec.Struct, frozen=True):
 
 class Latency(msgspec.Struct, frozen=True):
     """How long something took in the last 15 minutes, in ms; `recent` has the worst of each second of the
-    last minute, oldest first, -1 where there was nothing."""
+    last minute, oldest first, -1 where there was nothing.  `total` and `sum_ms` are of all since the
+    start."""
 
     name: str
     count: int
@@ -226,6 +227,8 @@ class Latency(msgspec.Struct, frozen=True):
     p99: float
     worst: float
     recent: tuple[float, ...] = ()
+    total: int = 0
+    sum_ms: float = 0.0
 
 
 class BudgetLine(msgspec.Struct, frozen=True):

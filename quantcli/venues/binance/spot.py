@@ -29,11 +29,12 @@ from quantcli.model.message import (
 )
 from quantcli.model.message import Request as KernelRequest
 from quantcli.model.order import OrderType, StandardOrder, TimeInForce
+from quantcli.model.venue import IdForm
 from quantcli.venues.binance import calls
 from quantcli.venues.binance.survey import survey
 from quantcli.venues.calls import Answer, Call, Conversation, NoAnswer
 from quantcli.venues.capabilities import check_order
-from quantcli.venues.ids import spell
+from quantcli.venues.ids import spell, unspell
 from quantcli.venues.manifest import Manifest
 from quantcli.venues.verdict import Request, judge, sighting, unusable
 
@@ -117,7 +118,7 @@ class BinanceSpot:
     def cancel(self, request: Cancel) -> Conversation:
         """DELETE /api/v3/order, decided where orders are matched; one of a list takes the list along."""
         asked = Request(Asked.CANCEL, request.client_order_id, request.asked_ns)
-        name = self._spelt(request.client_order_id)
+        name = self._known_as(request.client_order_id)
         try:
             answer = yield calls.cancel(self._exchange_symbol(request.symbol), name)
         except NoAnswer as lost:
@@ -133,7 +134,7 @@ class BinanceSpot:
     def look_up(self, request: Lookup) -> Conversation:
         """GET /api/v3/order, and GET /api/v3/myTrades of it if it has traded."""
         asked = Request(Asked.LOOKUP, request.client_order_id, request.asked_ns)
-        symbol, name = self._exchange_symbol(request.symbol), self._spelt(request.client_order_id)
+        symbol, name = self._exchange_symbol(request.symbol), self._known_as(request.client_order_id)
         try:
             answer = yield calls.look_up(symbol, name)
         except NoAnswer as lost:
@@ -223,6 +224,11 @@ class BinanceSpot:
         return calls.place_list(calls.given(terms), min(place.deadline_ns for place in request.places))
 
     # Names.
+
+    def _known_as(self, client_order_id: str) -> str:
+        """The id of an order that is there: one that was adopted keeps the id which somebody else gave it."""
+        is_ours = unspell(client_order_id, IdForm.HEX) is not None
+        return self._spelt(client_order_id) if is_ours else client_order_id
 
     def _spelt(self, client_order_id: str) -> str:
         return spell(client_order_id, self._manifest.ids.form)

@@ -1,0 +1,269 @@
+"""What a bot's state database remembers, in the words in which a running bot would say it.
+
+Prices of the market are not remembered, so nothing is valued here; and what the account held before the bot's
+first fill is not part of its positions.
+"""
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+
+from quantcli.cli import ledger
+from quantcli.cli.ledger import Numbered, Rows
+from quantcli.cli.output import timestamp
+from quantcli.clock import VirtualClock, WallClock
+from quantcli.errors import NotFoundError, UsageError
+from quantcli.model.instrument import Symbol, SymbolMetadata
+from quantcli.model.order import AttemptState, Fill, OrderState
+from quantcli.runtime.control.rows import Wanted, foreign, item, suffix_length, updated_ns
+from quantcli.runtime.control.wire import (
+    EventItem,
+    EventList,
+    FillItem,
+    FillList,
+    Happened,
+    Next,
+    OrderList,
+    PositionItem,
+    PositionList,
+    Status,
+    Story,
+)
+
+# Words of the journal that somebody should see; all others are the ordinary course of things.
+_LEVELS = {
+    "silent": "warn",
+    "unknown": "warn",
+    "denied": "warn",
+    "refused": "warn",
+    "rejected": "warn",
+    "reopened": "warn",
+    "buried": "warn",
+    "drift": "warn",
+    "halted": "warn",
+    "resync": "warn",
+    "safe mode": "error",
+}
+
+# What each state of an attempt means, in words.
+_MEANINGS = {
+    AttemptState.PREPARED: "written down, perhaps sent; the answer is not here yet",
+    AttemptState.AMBIGUOUS: "perhaps on the exchange, perhaps not: nobody has answered",
+    AttemptState.LIVE: "working on the exchange",
+    AttemptState.CLOSING: "ended on the exchange, but not all of its fills are here",
+}
+
+
+def remember(bot: str, path: Path, settled: bool) -> "Remembered":
+    """Read a database: unsettled wishes (with `settled`, all of them) and every fill."""
+    rows = ledger.rows_of(path, settled)
+    if ledger.owner_pid(path) is not None:
+        return Remembered(bot, path, rows, False, WallClock().now_ns())
+    return Remembered(bot, path, rows, True, ledger.written_ns(path))
+
+
+class Remembered:
+    """What one bot's database says.
+
+    `stale` says that the bot does not run, `as_of_ns` when this was true: now, or when the file was last
+    written.  `strays` are open orders whose wish is not there.
+    """
+
+    status: Status | None = None
+
+    def __init__(self, bot: str, path: Path, rows: Rows, stale: bool, as_of_ns: int) -> None:
+        self.bot = bot
+        self.path = path
+        self.rows = rows
+        self.stale = stale
+        self.as_of_ns = as_of_ns
+        of_intent: dict[str, list[OrderState]] = {intent.intent_id: [] for intent in rows.intents}
+        unclaimed: list[OrderState] = []
+        for attempt in rows.states:
+            of_intent.get(attempt.intent_id, unclaimed).append(attempt)
+        self.strays = [attempt for attempt in unclaimed if not attempt.state.is_closed]
+        self.wanted = [Wanted(intent, tuple(of_intent[intent.intent_id])) for intent in rows.intents]
+
+    # As a running bot would say it.
+
+    @cached_property
+    def now_ns(self) -> int:
+        """When anything here last changed, by the bot's own clock, which may be a recording's; 0 if it is
+        empty."""
+        stamps = [updated_ns(wanted) for wanted in self.wanted]
+        return max(stamps + [fill.exchange_ns for fill in self.rows.fills], default=0)
+
+    def orders(self, settled: bool = False) -> OrderList:
+        """Wishes and what the exchange has of them, then its orders that are nobody's."""
+        shown = [w for w in self.wanted if settled or not w.intent.phase.is_terminal or w.open]
+        strangers = [foreign(order) for row in self.rows.markets for order in row.foreign]
+        return OrderList(self.as_of_ns, (*map(item, shown), *strangers))
+
+    def positions(self) -> PositionList:
+        """What the bot's own fills add up to."""
+        drifts = {row.symbol: row.drift for row in self.rows.markets}
+        return PositionList(self.as_of_ns, tuple(holdings(self.rows.fills, drifts)))
+
+    def fills(self) -> FillList:
+        """Every execution, newest first."""
+        items = tuple(fill_item(fill) for fill in reversed(self.rows.fills))
+        return FillList(self.as_of_ns, items, len(items))
+
+    def events(self, since_ns: int = 0, after: int = 0) -> EventList:
+        """What the log has, oldest first, with its meaning for people; where there is none, the journal."""
+        log = self.path.with_name(f"{self.bot}.log")
+        items = tuple(_logged(log, since_ns)) if log.exists() else ()
+        if not items:
+            items = tuple(map(_event, ledger.events_of(self.path, since_ns, after)))
+        return EventList(self.as_of_ns, items)
+
+    def story(self, name: str) -> Story:
+        """One order's story; raises as `find` does."""
+        from quantcli.cli.plans import action_name
+        from quantcli.kernel.policy import Policy
+        from quantcli.kernel.reconcile import decide
+
+        wanted = self.find(name)
+        intent = wanted.intent
+        decision = decide(intent, wanted.attempts, self.now_ns, Policy())
+        return Story(
+            item(wanted),
+            meaning(wanted),
+            intent.metadata,
+            tuple(_attempt(attempt) for attempt in wanted.attempts),
+            tuple(fill_item(fill) for fill in self.rows.fills if fill.intent_id == intent.intent_id),
+            tuple(
+                Happened(entry.at_ns, entry.attempt, entry.what, entry.detail)
+                for entry in ledger.journal_of(self.path, intent.intent_id)
+            ),
+            tuple(Next(action_name(action), action.why) for action in decision.actions),
+            decision.look_again_at,
+        )
+
+    # For plans.
+
+    @property
+    def headline(self) -> str:
+        """Whose state this is, for the last line of a table."""
+        if not self.stale:
+            return f"{self.bot} is running"
+        return f"{self.bot} is not running; this is as of {timestamp(self.as_of_ns)}"
+
+    @cached_property
+    def id_length(self) -> int:
+        """How many last characters of an intent id name it here."""
+        return suffix_length([wanted.intent.intent_id for wanted in self.wanted])
+
+    def find(self, name: str) -> Wanted:
+        """The wish that an id names, or its beginning or end; raises as `state.one_order` does."""
+        found = [
+            wanted
+            for wanted in self.wanted
+            if name and (wanted.intent.intent_id.startswith(name) or wanted.intent.intent_id.endswith(name))
+        ]
+        found = [wanted for wanted in found if not wanted.intent.phase.is_terminal] or found
+        if not found:
+            raise NotFoundError(
+                f"no order of {self.bot} is called {name!r}",
+                why="it is neither an intent id nor the beginning or end of one",
+                todo=f"quant orders --all --name {self.bot}",
+            )
+        if len(found) > 1:
+            raise UsageError(
+                f"{name!r} could be {len(found)} orders",
+                why="\n".join(wanted.intent.intent_id for wanted in found[:10]),
+                todo="give more of the id",
+            )
+        return found[0]
+
+
+def fill_item(fill: Fill) -> FillItem:
+    """An execution as programs and screens get it."""
+    fields = {name: getattr(fill, name) for name in fill.__struct_fields__}
+    return FillItem(**fields | {"side": fill.side.name.lower()})
+
+
+def meaning(wanted: Wanted) -> str:
+    """What the state of a wish means, in words."""
+    if wanted.open is not None:
+        return _MEANINGS[wanted.open.state]
+    if wanted.intent.phase.is_terminal:
+        return f"settled: {wanted.intent.reason or wanted.intent.phase.lower()}"
+    return "nothing of it is on the exchange"
+
+
+def holdings(fills: Iterable[Fill], drifts: dict[str, Decimal]) -> list[PositionItem]:
+    """What fills add up to, in order of symbol."""
+    of_symbol: dict[str, list[Fill]] = {}
+    for fill in fills:
+        of_symbol.setdefault(fill.symbol, []).append(fill)
+    return [
+        _position(symbol, of_symbol[symbol], drifts.get(symbol, Decimal(0))) for symbol in sorted(of_symbol)
+    ]
+
+
+def _position(name: str, fills: list[Fill], drift: Decimal) -> PositionItem:
+    from quantcli.trading.portfolio import Portfolio
+
+    symbol = Symbol.parse(name)
+    currency = symbol.settle or symbol.quote
+    clock = VirtualClock()
+    books = Portfolio("", currency, {}, {name: market_rules(symbol)}, lambda _: None, clock)
+    for fill in fills:
+        clock.advance_to(fill.exchange_ns)
+        books.apply(fill)
+    held = books.position(name)
+    return PositionItem(
+        symbol=name,
+        side="flat" if not held.qty else "long" if held.qty > 0 else "short",
+        qty=held.qty,
+        avg_price=held.avg_price,
+        realised=held.realised,
+        fees=held.fees,
+        other_fees=books.fees_by_asset,
+        currency=currency,
+        updated_ns=held.updated_ns,
+        drift=drift,
+    )
+
+
+def market_rules(symbol: Symbol) -> SymbolMetadata:
+    """As much of a market's rules as counting takes: its currencies."""
+    one = Decimal(1)
+    return SymbolMetadata(symbol, "", symbol.name, one, one, inverse=symbol.settle == symbol.base)
+
+
+def _attempt(attempt: OrderState) -> dict[str, object]:
+    fields = {name: getattr(attempt, name) for name in attempt.__struct_fields__ if name != "order"}
+    terms = {
+        "qty": attempt.order.quantity,
+        "price": attempt.order.price,
+        "stop_price": attempt.order.stop_price,
+        "time_in_force": attempt.order.time_in_force.name,
+        "reduce_only": attempt.order.reduce_only,
+    }
+    return fields | terms | {"status": attempt.status.name}
+
+
+def _logged(log: Path, since_ns: int) -> Iterator[EventItem]:
+    """Events that the bot told; what strategies and libraries logged is none."""
+    from quantcli.runtime.control.log_lines import read_log
+
+    for line in read_log(log, since_ns):
+        if line.source == "quant":
+            yield EventItem(**{name: getattr(line, name) for name in EventItem.__struct_fields__})
+
+
+def _event(found: Numbered) -> EventItem:
+    entry = found.entry
+    number = f" (attempt {entry.attempt})" if entry.attempt > 1 else ""
+    return EventItem(
+        number=found.number,
+        at_ns=entry.at_ns,
+        level=_LEVELS.get(entry.what, "info"),
+        kind=entry.what,
+        symbol=found.symbol,
+        text=f"{entry.detail}{number}".strip(),
+        intent_id=entry.intent_id,
+    )
