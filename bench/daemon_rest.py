@@ -23,22 +23,13 @@ from threading import Event, Thread
 from typing import NamedTuple
 
 from live_sandbox import sandbox
+from startup_bots import QUIET
 
 from quantcli.places import Project, socket_path
 from quantcli.runtime.control.client import Client
 from quantcli.runtime.control.wire import Status
 from tests.live.bot import Bot
 
-DATA = Path(__file__).parent / ".data"
-QUIET = """
-from quantcli import Strategy, keep
-
-
-class Quiet(Strategy):
-    def desired(self, m):
-        yield keep.bid("bid", 0.001, m.best_bid * 0.9, tolerance=1_000_000)
-        yield keep.ask("ask", 0.001, m.best_ask * 1.1, tolerance=1_000_000)
-"""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WARM_S = 5.0
 

@@ -21,25 +21,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import measure
-from live_sandbox import Sandbox, sandbox
 from measure import ratio
 from simulate import find_peer
-
-from tests.live.bot import Bot
 
 HERE = Path(__file__).parent
 DATA = HERE / ".data" / "startup"
 QUANT = [sys.executable, "-c", "from quantcli.cli.app import main; main()"]
 _IMPORT = "import nautilus_trader.live"
-QUIET = """
-from quantcli import Strategy, keep
-
-
-class Quiet(Strategy):
-    def desired(self, m):
-        yield keep.bid("bid", 0.001, m.best_bid * 0.9, tolerance=1_000_000)
-        yield keep.ask("ask", 0.001, m.best_ask * 1.1, tolerance=1_000_000)
-"""
 
 
 class Peer(NamedTuple):
@@ -76,8 +64,8 @@ def main() -> None:
     theirs: dict[str, list[str]] = {}
     for name in filter(None, chosen.peers.split(",")):
         theirs |= nautilus() if name == "nautilus" else peer(name, PEERS[name])
-    with tempfile.TemporaryDirectory(dir=DATA) as folder, running_bot(Path(folder)) as here:
-        os.chdir(here)
+    with tempfile.TemporaryDirectory(dir=DATA) as folder, running_bot(Path(folder)):
+        os.chdir(folder)
         report(measure.rounds(ours() | theirs, chosen.rounds))
 
 
@@ -101,27 +89,21 @@ def nautilus() -> dict[str, list[str]]:
 
 
 @contextmanager
-def running_bot(folder: Path) -> Iterator[Path]:
-    """A folder with a bot that trades and one that has traded, with the surroundings to ask them."""
-    with sandbox("--seed", "1", "--symbol", "BTC/USDT") as exchange:
-        with _bot(folder, exchange, "stopped"):
-            pass
-        with _bot(folder, exchange, "bot") as bot:
-            os.environ["XDG_RUNTIME_DIR"] = str(folder)
-            yield bot.folder
-
-
-@contextmanager
-def _bot(folder: Path, exchange: Sandbox, name: str) -> Iterator[Bot]:
+def running_bot(folder: Path) -> Iterator[None]:
+    """A bot that trades and one that has traded, in this folder, with the surroundings to ask them."""
     folder.chmod(0o700)
-    bot = Bot(folder, exchange.told, QUIET)
-    try:
-        bot.start("--name", name)
-        bot.wait_ready()
-        yield bot
-        bot.stop()
-    finally:
-        bot.end()
+    os.environ["XDG_RUNTIME_DIR"] = str(folder)
+    # In a process of its own: what this one has touched would count as the memory of those it measures.
+    command = [sys.executable, str(HERE / "startup_bots.py"), str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as keeper:
+        assert keeper.stdin is not None
+        assert keeper.stdout is not None
+        try:
+            if not keeper.stdout.readline():
+                raise RuntimeError("the bots did not start")
+            yield
+        finally:
+            keeper.stdin.close()
 
 
 def peer(name: str, what: Peer) -> dict[str, list[str]]:

@@ -125,16 +125,18 @@ def _narrate(demo: Demo, seconds: float, is_chaos: bool) -> None:
 
     tell("the bot trades" + (", and everything is unreliable" if is_chaos else ""))
     with _mischief(demo, tell, *(() if is_chaos else (*STORY, RESUMED))) as stop:
-        marks, shown = "", -_SHOW_EVERY_S
+        before, shown = set[tuple[str, str]](), -_SHOW_EVERY_S
         while (now := monotonic() - began) < seconds:
             told = _told(demo)
-            items = told.orders().items
-            differ = "".join(sorted({item.mark for item in items} - {"="}))
-            is_new = "!" in differ and "!" not in marks and not is_chaos
-            if now - shown >= _SHOW_EVERY_S or is_new:
+            notable = {
+                (item.intent_id, item.mark)
+                for item in told.orders().items
+                if item.mark in "!x" or item.slot_status.startswith("paused")
+            }
+            if now - shown >= _SHOW_EVERY_S or (notable - before and not is_chaos):
                 _show(now, told)
                 shown = now
-            marks = differ
+            before = notable
             stop.wait(_LOOK_EVERY_S)
     _show(seconds, _told(demo))
     tell("that was it")

@@ -5,43 +5,24 @@ and ids) is set to something fixed; nothing else is touched.
 """
 
 import asyncio
-import io
 import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from msgspec.structs import replace
-from rich.console import Console
-from rich.terminal_theme import TerminalTheme
-from rich.text import Text
 
 from quantcli.clock import NS_PER_S
 from quantcli.errors import QuantError
 from quantcli.runtime.control.wire import Frame, OrderItem, Status, Story
 from quantcli.runtime.demo import BOT
-from quantcli.tui import theme, view
+from quantcli.tui import view
 from quantcli.tui.link import Link
 from quantcli.tui.model import Known, Model
+from quantcli.tui.picture import screenshot
 
-WIDTH, HEIGHT = 80, 24
-_UNIQUE = "quant"
 _NOW_NS = 1_763_629_200 * NS_PER_S  # some day, 9 o'clock
 _PATIENCE_S = 20.0
-_COLOURS = TerminalTheme(
-    (15, 17, 21),
-    (214, 219, 226),
-    [
-        (40, 44, 52),
-        (224, 108, 117),
-        (126, 190, 120),
-        (226, 186, 100),
-        (97, 160, 230),
-        (190, 130, 220),
-        (92, 190, 200),
-        (214, 219, 226),
-    ],
-)
 
 
 def seen_once(path: Path) -> Known:
@@ -98,17 +79,7 @@ def drawn(known: Known) -> str:
     model = Model(BOT, lambda: _NOW_NS)
     model.known = settled(known)
     model.views[0].chosen = unknown(model.known)
-    page = view.draw(model, WIDTH, HEIGHT)
-    console = Console(
-        width=WIDTH, record=True, file=io.StringIO(), force_terminal=True, color_system="truecolor"
-    )
-    for line in page.lines:
-        text = Text(no_wrap=True, end="\n")
-        for words, style in line:
-            text.append(words, theme.look(style))
-        console.print(text, crop=False, highlight=False, soft_wrap=True)
-    svg = console.export_svg(title=f"quant tui {BOT}", theme=_COLOURS, unique_id=_UNIQUE)
-    return re.sub(r"[ \t]+$", "", svg, flags=re.MULTILINE)
+    return re.sub(r"[ \t]+$", "", screenshot(model), flags=re.MULTILINE)
 
 
 def settled(known: Known) -> Known:

@@ -64,7 +64,8 @@ def summary(found: Facts, items: Sequence[OrderItem]) -> str:
 
 def want(item: OrderItem) -> str:
     """What is wished for: `buy 0.01 @ 64210.1`."""
-    return _terms(item, item.qty, item.price) if item.intent_id else "-"
+    quantity = item.qty if item.want_qty is None else item.want_qty
+    return _terms(item, quantity, item.price) if item.intent_id else "-"
 
 
 def have(item: OrderItem) -> str:

@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack, redirect_stdout
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import typer
@@ -34,7 +34,7 @@ from quantcli.clock import NS_PER_S
 from quantcli.config import Config, LimitsConfig, load_config, parse_duration
 from quantcli.errors import ConfigError, OutcomeUnknown, SafetyError, UsageError
 from quantcli.model.instrument import canonical
-from quantcli.places import find_project
+from quantcli.places import Project, find_project
 
 if TYPE_CHECKING:
     from quantcli.runtime.control.bridge import Bridge
@@ -49,7 +49,9 @@ _REQUIRED_LIMITS = ("max_order", "max_position", "max_loss")
 _THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
-class _Program(Protocol):
+class Runs(Protocol):
+    """A program that trades."""
+
     @property
     def strategy(self) -> "type[Strategy]": ...
     def stop(self) -> None: ...
@@ -107,55 +109,86 @@ def command(
     terms = Terms(
         from_, strategy, param or [], symbol or [], cash, fees, latency_ms, feed_latency_ms, None, seed
     )
-    bot = name or config.bot.name
-    project = find_project()
-    refuse_second(project, bot)
+    bot = _Bot(name or config.bot.name, find_project(), config)
+    refuse_second(bot.project, bot.name)
     if detach or tui:
-        leave_running(project, bot, sys.argv[1:], attaches=tui)
+        leave_running(bot.project, bot.name, sys.argv[1:], attaches=tui)
         return
     seconds = None if for_ is None else parse_duration(for_) / NS_PER_S
     teller = Teller(sys.stdout, output)
     with redirect_stdout(Narration()), ExitStack() as stack:  # what a strategy prints is narration
-        from quantcli.cli.presence import about, present
+        if from_ is not None:
+            program = _on_recording(bot, terms, speed, seconds, teller, stack)
+        else:
+            where = exchange or config.bot.exchange
+            program = _on_market(bot, terms, where, endpoint, paper, seconds, teller, stack)
+        _run(program, bot, teller, is_live=not paper)
+
+
+class _Bot(NamedTuple):
+    name: str
+    project: Project
+    config: Config
+
+    def session(self, seconds: float | None) -> "Session":
         from quantcli.runtime.session import Session
 
-        session = Session(project.database(bot), project.halt_flag(bot), seconds, config.on.stop == "cancel")
-        if from_ is not None:
-            job = prepare(terms, config)
-            said = about(
-                project,
-                bot,
-                job.recording.exchange,
-                "",
-                "REPLAY",
-                job.strategy.__name__,
-                str(job.source.resolve().parent),
-            )
-            bridge, line = stack.enter_context(present(said, project, config))
-            teller.stay_above(line)
-            made = _paper(job, session, speed, teller, bot, bridge)
-        else:
-            where, key = exchange or config.bot.exchange, None
-            if not paper:
-                _require(config.limits)
-                _refuse_to_show_the_key(endpoint)
-                key = required_key(where)
-            live = _live_job(terms, config, where, endpoint, key)
-            world = "PAPER" if paper else "TESTNET" if endpoint else "LIVE"
-            said = about(
-                project,
-                bot,
-                where,
-                endpoint or "",
-                world,
-                live.strategy.__name__,
-                str(live.source.resolve().parent),
-            )
-            bridge, line = stack.enter_context(present(said, project, config))
-            teller.stay_above(line)
-            made = _daemon(live, session, teller, bot, bridge)
-        bridge.stop = made.stop
-        _run(made, session, teller, bot, is_live=not paper)
+        cancels = self.config.on.stop == "cancel"
+        return Session(self.project.database(self.name), self.project.halt_flag(self.name), seconds, cancels)
+
+    def appear(
+        self, stack: ExitStack, world: str, exchange: str, endpoint: str, job: "Job | LiveJob", teller: Teller
+    ) -> "Bridge":
+        """Let it be found, watched and steered, as long as `stack` lasts."""
+        from quantcli.cli.presence import about, present
+
+        home = str(job.source.resolve().parent)
+        found = about(self.project, self.name, exchange, endpoint, world, job.strategy.__name__, home)
+        bridge, line = stack.enter_context(present(found, self.project, self.config))
+        teller.stay_above(line)
+        return bridge
+
+
+class _Program(NamedTuple):
+    """What runs, and where it is seen."""
+
+    run: "Runs"
+    bridge: "Bridge"
+
+
+def _on_recording(
+    bot: _Bot, terms: Terms, speed: float, seconds: float | None, teller: Teller, stack: ExitStack
+) -> _Program:
+    job = prepare(terms, bot.config)
+    bridge = bot.appear(stack, "REPLAY", job.recording.exchange, "", job, teller)
+    from quantcli.runtime.paper import Paper
+
+    note(f"{bot.name}: {job.label} on {job.recording.exchange} {' '.join(job.markets)}, paper, {speed:g} x")
+    return _Program(Paper(job, bot.session(seconds), speed, teller.tell, bridge), bridge)
+
+
+def _on_market(
+    bot: _Bot,
+    terms: Terms,
+    exchange: str,
+    endpoint: str | None,
+    paper: bool,
+    seconds: float | None,
+    teller: Teller,
+    stack: ExitStack,
+) -> _Program:
+    key = None
+    if not paper:
+        _require(bot.config.limits)
+        _refuse_to_show_the_key(endpoint)
+        key = required_key(exchange)
+    job = _live_job(terms, bot.config, exchange, endpoint, key)
+    world = "PAPER" if paper else "TESTNET" if endpoint else "LIVE"
+    bridge = bot.appear(stack, world, exchange, endpoint or "", job, teller)
+    from quantcli.runtime.daemon import Daemon
+
+    note(f"{bot.name}: {job.label} on {endpoint or exchange}, {'paper' if paper else 'LIVE'}")
+    return _Program(Daemon(job, bot.session(seconds), teller, bridge), bridge)
 
 
 def _check(speed: float, from_: Path | None, is_at_exchange: bool) -> None:
@@ -167,23 +200,6 @@ def _check(speed: float, from_: Path | None, is_at_exchange: bool) -> None:
             why="--from replaces the exchange",
             todo="leave out --from, or --live, --exchange and --endpoint",
         )
-
-
-def _paper(
-    job: "Job", session: "Session", speed: float, teller: Teller, bot: str, bridge: "Bridge"
-) -> _Program:
-    from quantcli.runtime.paper import Paper
-
-    note(f"{bot}: {job.label} on {job.recording.exchange} {' '.join(job.markets)}, paper, {speed:g} x")
-    return Paper(job, session, speed, teller.tell, bridge)
-
-
-def _daemon(job: "LiveJob", session: "Session", teller: Teller, bot: str, bridge: "Bridge") -> _Program:
-    from quantcli.runtime.daemon import Daemon
-
-    where = job.endpoint or job.exchange
-    note(f"{bot}: {job.label} on {where}, {'paper' if job.credentials is None else 'LIVE'}")
-    return Daemon(job, session, teller, bridge)
 
 
 def _live_job(
@@ -228,33 +244,42 @@ def _refuse_to_show_the_key(endpoint: str | None) -> None:
         )
 
 
-def _run(program: _Program, session: "Session", teller: Teller, bot: str, is_live: bool) -> None:
+def _run(program: _Program, bot: _Bot, teller: Teller, is_live: bool) -> None:
     from quantcli.store.halt import HaltFlag
     from quantcli.trading.loader import strategy_error
 
-    halt = HaltFlag(session.halt_flag)
+    halt = HaltFlag(bot.project.halt_flag(bot.name))
     if halt.level:
         note(f"halted: {halt.reason}.  Nothing that adds exposure will be placed; `quant resume` ends it.")
-    teller.gone = program.stop
+    runs, bridge = program
+    teller.gone = bridge.stop = runs.stop
     try:
-        outcome = asyncio.run(_until_stopped(program))
+        outcome = asyncio.run(_until_stopped(runs))
     except SystemExit as error:  # an author's way to stop, which would look like success
-        raise strategy_error(error, program.strategy) from error
-    _conclude(outcome, bot, is_live)
+        raise strategy_error(error, runs.strategy) from error
+    _conclude(outcome, bridge, bot.name, is_live)
 
 
-async def _until_stopped(program: _Program) -> "Outcome":
+async def _until_stopped(program: Runs) -> "Outcome":
     with stop_signals(program.stop):
         return await program.run()
 
 
-def _conclude(outcome: "Outcome", bot: str, is_live: bool) -> None:
+def _conclude(outcome: "Outcome", bridge: "Bridge", bot: str, is_live: bool) -> None:
     worth = "unknown" if outcome.equity is None else f"{outcome.equity:,.2f} {outcome.currency}"
     note(f"stopped after {outcome.events:,} events; equity {worth}")
+    last = bridge.last
+    if last.cancelled:
+        where = bridge.about.exchange if is_live else "the imagined exchange"
+        orders = f"{last.cancelled} {'order' if last.cancelled == 1 else 'orders'}"
+        note(f"  cancelled {orders}, confirmed by {where} in {last.took_s:.1f} s")
     for item in outcome.left_working:
         order = item.order
         at = f"@ {canonical(order.price)}" if order.price is not None else "at market"
         note(f"  left: {order.symbol} {order.side.name} {canonical(item.remaining)} {at} {item.intent_id}")
+    if last.held:
+        held = "  ".join(f"{symbol} {canonical(qty)}" for symbol, qty in last.held)
+        note(f"  positions: {held}; the next start goes on with them")
     count = len(outcome.left_working)
     if count:
         note(f"{count} {'order is' if count == 1 else 'orders are'} still working: quant orders --name {bot}")

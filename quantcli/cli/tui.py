@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from quantcli.cli.output import note
@@ -62,7 +63,7 @@ def find(bot: str | None) -> tuple[str, Path] | None:
     project = find_project()
     if bot is not None:
         path = socket_path(project, bot, os.environ)
-        if path is not None and _status(path, bot) is not None:
+        if path is not None and _is_there(path, bot):
             return bot, path
         elsewhere = [(s, p) for s, p in _running() if s.bot == bot]
         if elsewhere:
@@ -86,11 +87,20 @@ def _running() -> list[tuple[Status, Path]]:
     return [(status, path) for status, path in found if status is not None]
 
 
+def _is_there(path: Path, bot: str) -> bool:
+    """Whether somebody is at a socket, though they may not answer in time, or not as we think."""
+    try:
+        Client(path, bot).get("status", Status)
+    except DaemonAbsent:
+        return False
+    except (QuantError, msgspec.MsgspecError):
+        return True
+    return True
+
+
 def _status(path: Path, bot: str) -> Status | None:
-    """How the bot at a socket is; `None` if nobody is there.  One that does not answer in time is there."""
+    """How the bot at a socket is; `None` if it cannot be known."""
     try:
         return Client(path, bot).get("status", Status)
-    except DaemonAbsent:
-        return None
-    except QuantError:
+    except (QuantError, msgspec.MsgspecError):
         return None

@@ -226,7 +226,8 @@ class Daemon:
             # An imagined exchange is gone with us; on a real one nobody would look after what rests there.
             if exchange is not None or desk.kernel.health().ok:
                 raise
-            raise await abandon(desk.kernel, self._inbox, self._clock, error, SETTLE_S) from error
+            asked = () if bridge is None or bridge.deeds is None else bridge.deeds.doomed
+            raise await abandon(desk.kernel, self._inbox, self._clock, error, SETTLE_S, asked) from error
         finally:
             await desk.kernel.stop()
             feeding.cancel()
@@ -242,7 +243,7 @@ class Daemon:
                 bridge.state = "trading"
             await time.run(self._ending)
             if bridge is not None:
-                bridge.state = "stopping"
+                bridge.begin_to_stop()
 
         failure = await run_strategy(desk, drive, self._session.cancel_on_stop)
         if bridge is not None and failure is not None:

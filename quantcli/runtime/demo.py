@@ -102,7 +102,7 @@ class Demo:
         self._children: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Self:
-        self._temporary = tempfile.TemporaryDirectory(prefix="quant-", ignore_cleanup_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(prefix="quant-demo-", ignore_cleanup_errors=True)
         try:
             self._open(Path(self._temporary.name).resolve())
         except BaseException:
@@ -113,7 +113,10 @@ class Demo:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        told = self._ended("bot") if isinstance(error, DaemonAbsent) else None
         self.close()
+        if told is not None:
+            raise told from error
 
     def _open(self, folder: Path) -> None:
         self.project = Project(folder)
@@ -129,7 +132,7 @@ class Demo:
         self._say(exchange)
         assert exchange.stdout is not None
         if not (told := exchange.stdout.readline()):
-            raise self._failed("exchange")
+            raise self._ended("exchange")
         self.exchange = Exchange(json.loads(told)["url"])
         self._say(self._bot, "--endpoint", self.exchange.url)
         self._wait_ready()
@@ -172,16 +175,16 @@ class Demo:
                 if self.client.get("status", Status).state == "trading":
                     return
             if self._bot.poll() is not None or time.monotonic() > ends:
-                raise self._failed("bot")
+                raise self._ended("bot")
             time.sleep(_LOOK_EVERY_S)
 
     def orders(self) -> OrderList:
         """What the bot wants beside what the exchange has."""
         return self.client.get("orders", OrderList)
 
-    def _failed(self, name: str) -> QuantError:
+    def _ended(self, name: str) -> QuantError:
         said = (self.project.root / f"{name}.said").read_text(errors="replace")
-        return QuantError(f"the demo's {name} did not start", why=said[-_TAIL:].strip())
+        return QuantError(f"the demo's {name} has ended", why=said[-_TAIL:].strip())
 
     def close(self) -> None:
         """End both, the bot first, and remove the folder."""

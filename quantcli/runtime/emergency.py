@@ -25,10 +25,14 @@ async def abandon(
     clock: Clock,
     cause: Exception,
     within_s: float,
+    asked: Collection[OrderState] = (),
     monotonic: Callable[[], float] = time.monotonic,
 ) -> SafetyError:
-    """Cancel, wait for the exchange for a while, and return the error that says what is left."""
-    doomed = {state.client_order_id: state for state in await kernel.cancel_everything(spare_protective=True)}
+    """Cancel, wait for the exchange for a while, and return the error that says what is left.
+
+    `asked` are orders that somebody has just had cancelled past the kernel already."""
+    states = asked or await kernel.cancel_everything(spare_protective=True)
+    doomed = {state.client_order_id: state for state in states}
     kept = [
         state
         for intent, attempts in kernel.picture().wishes

@@ -160,7 +160,7 @@ class Paper:
             self._bridge.state = "trading"
         await live.run(feed, pace)
         if self._bridge is not None:
-            self._bridge.state = "stopping"
+            self._bridge.begin_to_stop()
 
 
 def merged_events(chunks: Iterable[Chunk]) -> Iterator[MarketEvent]:

@@ -103,6 +103,8 @@ class Engine:
         for market in self.markets.values():
             await self.call("setup", market)
         await self._adopt()
+        for slots in self.slots.values():
+            slots.is_still = self._watch is not None and self._watch.is_still
         if self.bar_ns:
             self._bar_due = now - now % self.bar_ns + self.bar_ns
         await self.call("on_start")
@@ -177,8 +179,9 @@ class Engine:
         level = None if self._watch is None else self._watch.look(self._clock.now_ns())
         if self._watch is None or level is None:
             return
-        if level >= KillLevel.CANCEL_ALL:
-            for slots in self.slots.values():
+        for slots in self.slots.values():
+            slots.is_still = self._watch.is_still
+            if level >= KillLevel.CANCEL_ALL:
                 slots.withdraw()  # they know that it was asked for; all cancels go out as one step
         await self.kernel.halt(Halted(level), self._watch.reason)
 

@@ -9,12 +9,13 @@ from quantcli.trading.wishes import CancelOrder, Command
 
 
 class Pausing:
-    """By name; all of them while `_closed` says why."""
+    """By name; all of them while `_closed` says why, or while a halt keeps them (`is_still`)."""
 
     def __init__(self) -> None:
         self._slots: dict[str, Slot] = {}
         self._closed = ""
         self._is_meddled = False
+        self.is_still = False
 
     def withdraw(self) -> list[Command]:
         """Cancel every open order but the exits of brackets; what is held stays."""
@@ -45,7 +46,7 @@ class Pausing:
     def hurry(self) -> None:
         """Let slots that wait after refusals try again now: what they were refused for is over."""
         for slot in self._slots.values():
-            if not slot.paused:
+            if slot.failures and not slot.paused:
                 slot.unpause()
 
     def _named(self, name: str) -> Slot:

@@ -84,7 +84,7 @@ class Slots(Pausing):
             self._exact_position, self._position = position, float(position)
         self._round += 1
         self._due = None
-        if self._closed:
+        if self._closed or self.is_still:
             return []
         seen = 0
         work: list[tuple[Slot, Aim]] = []

@@ -80,8 +80,11 @@ class RiskGate:
         order is a total: what the replaced one has filled is not counted again.
         """
         rules = self._rules(order)
+        if "slot" in metadata and closes is None and self._halt.level > 1:
+            # It would rest where one has just been cancelled for good; not even to reduce a position.
+            raise _refused(order, "halt", f"trading is halted: {self._halt.reason or 'all is cancelled'}")
         with localcontext(EXACT):
-            view = self._view(order, rules, replaces, beside, closes, "slot" in metadata and closes is None)
+            view = self._view(order, rules, replaces, beside, closes)
             for name, check in VALIDITY.items():
                 reason = check(order, view, self._limits)
                 if reason is not None:
@@ -110,7 +113,6 @@ class RiskGate:
         replaces: str | None,
         beside: Sequence[StandardOrder],
         closes: StandardOrder | None,
-        is_kept: bool,
     ) -> View:
         totals = {name: self._total(name) for name in (order.symbol, *self._accounts.held())}
         others, filled = [(other, other.quantity) for other in beside], ZERO
@@ -143,7 +145,6 @@ class RiskGate:
             free=minus(self._accounts.funds(), total(t.backing() for t in totals.values())),
             halt_level=level,
             halt_reason=self._halt.reason if level else "",
-            is_kept=is_kept,
         )
 
     def _opened(self, entry: StandardOrder) -> MarketTotal:

@@ -33,6 +33,11 @@ class Watch:
         return level
 
     @property
+    def is_still(self) -> bool:
+        """Whether slots are to wish for nothing: all was cancelled, until somebody lifts the halt."""
+        return self._halt.is_shared and self._told >= KillLevel.CANCEL_ALL
+
+    @property
     def reason(self) -> str:
         """Why the switch stands as it does."""
         return self._halt.reason

@@ -87,8 +87,7 @@ class Model:
 
     `bot` is who is watched.  `disconnected_ns` is since when nothing comes from there (`None`: something
     comes).  `frozen` holds the state shown while the newest goes on in `known`.  `dialog` is what is asked
-    at present; `typing` says that the filter is being typed.  `commands` is what the bot is told, as the
-    command line would name it.
+    at present; `typing` says that the filter is being typed.
     """
 
     def __init__(self, bot: str, clock: Callable[[], int], read_only: bool = False) -> None:

@@ -12,7 +12,7 @@ from quantcli.tui.effects import Effect
 from quantcli.tui.model import Model
 from quantcli.tui.screens import book, chrome, events, health, orders, positions
 from quantcli.tui.screens.drawing import Page, Target, rule
-from quantcli.tui.typeset import Line, clip, part
+from quantcli.tui.typeset import Line, clip, length, part
 
 LOWEST = (40, 12)
 _SCREENS: tuple[ModuleType, ...] = (orders, positions, book, events, health)
@@ -32,7 +32,7 @@ def draw(model: Model, width: int, height: int) -> Page:
     if model.dialog is None:
         return Page(lines, page.targets)
     over = model.dialog.draw(model, width, height)
-    boxed = max(sum(len(text) for text, _ in line) for line in over.lines[:1])
+    boxed = length(over.lines[0])
     x, y = (width - boxed) // 2, (height - len(over.lines)) // 2
     lines = [_faded(line) for line in lines]
     for at, line in enumerate(over.lines):
@@ -53,9 +53,9 @@ def _screen(model: Model, width: int, height: int) -> Page:
         chrome.title(model, width),
         chrome.second(model, screen.summary(model, width), width),
         *tabs.lines,
-        rule(width, 47, "┬") if model.screen == 2 and model.prints and width >= 71 else rule(width),
+        rule(width, book.joint(model, width) if screen is book else None, "┬"),
         *body.lines,
-        rule(width),
+        rule(width, note=body.note),
     ]
     if legend:
         lines.append(chrome.told(model, legend, width))

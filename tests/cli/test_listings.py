@@ -104,7 +104,7 @@ def test_an_order_is_shown_by_any_end_of_its_id_that_is_its_own(quant, project, 
     said = quant("orders", "show", name).stdout
     assert said.startswith("/ BTC/USDT deep   intent ab000000000000000004   ACTIVE   generation 1, tried 1\n")
     assert "want     buy 0.04 @ 64200  LIMIT GTC\n" in said
-    assert "have     buy 0.04 @ 64200; 0.01 of 0.04 filled\n" in said
+    assert "have     buy 0.03 @ 64200; 0.01 of 0.04 filled\n" in said
     assert "because  strategy TouchMaker\n" in said
     assert said.splitlines()[4:] == [
         "tried    1: 09:14:06.001  buy 0.04 @ 64200  LIVE, PARTIALLY_FILLED, filled 0.01  as c0000041",

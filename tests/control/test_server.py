@@ -114,7 +114,7 @@ async def test_a_bot_that_is_starting_answers_and_can_be_halted(tmp_path: Path, 
         assert "before anything is placed" in done.what
         assert HaltFlag(tmp_path / "bot.halt").level is KillLevel.FLATTEN
         assert plane.bridge.notes.since()[-1].kind == "operator"
-    assert not place.exists()
+    assert not place.exists()  # noqa: ASYNC240
     with pytest.raises(DaemonAbsent):
         client.get("status", Status)
 

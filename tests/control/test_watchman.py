@@ -79,7 +79,7 @@ async def outside(bot: RunningBot, question: Callable[[], Awaitable[None]] | Cal
 
     thread = threading.Thread(target=ask)
     thread.start()
-    while thread.is_alive():
+    while thread.is_alive():  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     thread.join()
     if failed:

@@ -23,11 +23,12 @@ class Surroundings:
     def __init__(self, folder: Path) -> None:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
+        self._started: subprocess.Popen[str] | None = None
         self.environment = {name: text for name, text in os.environ.items() if not name.startswith("QUANT")}
         self.environment |= {"TMPDIR": str(self.temporary), "HOME": str(folder), "XDG_RUNTIME_DIR": ""}
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
+        self._started = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, "demo", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -35,6 +36,7 @@ class Surroundings:
             text=True,
             env=self.environment,
         )
+        return self._started
 
     def programs(self) -> list[int]:
         """Process ids of what was started with these surroundings, by whomever, and lives."""
@@ -54,8 +56,12 @@ class Surroundings:
         )
 
     def end(self) -> None:
+        """Make sure that everything is gone."""
         for number in self.programs():
             os.kill(number, signal.SIGKILL)
+        if self._started is not None:
+            with self._started:  # closes what it was read by
+                pass
 
 
 @pytest.fixture
@@ -122,7 +128,7 @@ def test_however_it_is_ended_its_programs_end_too(
 def test_on_a_terminal_the_screen_opens_on_the_orders_and_q_leaves(around: Surroundings) -> None:
     with Tmux(around.environment) as screen:
         screen.run([sys.executable, "-c", PROGRAM, "demo"])
-        screen.wait_for("BTC/USDT", within_s=10)
+        screen.wait_for("in sync", within_s=10)
         screen.wait_for("! ", within_s=15)
         screen.wait_for("orphan", within_s=20)
         screen.keys("q")

@@ -68,8 +68,8 @@ ORDERS = (
         reason="nobody here wished for it",
     ),
     order(
-        "/", "SOL/USDT", "brk.entry", "buy", "2.000", "151.20", filled=D("1.25"), drift="part 62%",
-        created_ns=NOW - 3 * S, status="PARTIALLY_FILLED",
+        "/", "SOL/USDT", "brk.entry", "buy", "2.000", "151.20", filled=D("1.25"), have_qty=D("0.75"),
+        drift="part 62%", created_ns=NOW - 3 * S, status="PARTIALLY_FILLED",
     ),
     order(
         "!", "SOL/USDT", "brk.stop", "sell", "1.250", None, stop_price=D("149.00"), type="STOP_MARKET",

@@ -123,6 +123,12 @@ def test_a_paused_slot_waits_for_its_owner():
     assert "slot   paused: cancelled by somebody else" in told
 
 
+def test_what_is_settled_is_not_counted_as_wanted():
+    done = replace(sample.ORDERS[0], phase="CANCELED", have_qty=None, slot_status="paused: by you")
+    first = shown(sample.model(Frame(status=sample.STATUS, orders=(done, sample.ORDERS[1]))))[1]
+    assert first.startswith(" want 1   in sync 0   drift 1   paused 1")
+
+
 def test_below_the_table_stands_the_story_of_the_chosen_order():
     model = sample.model()
     assert "next   replace" not in text(model)
@@ -183,6 +189,16 @@ def test_missing_figures_are_dashes():
     assert shown(model)[0].endswith("PnL -")
     assert "never swept" in shown(model)[1]
     assert "equity not known yet" in text(at(2, model))
+
+
+def test_what_is_out_of_sight_is_counted():
+    told = text(sample.model(FRAMES["many"]))
+    assert "─ 1-9 of 500 ──" in told
+    model = sample.model(FRAMES["many"])
+    view.press(model, "w")
+    view.press(model, "G")
+    assert "─ 486-500 of 500 ──" in text(model)
+    assert "of 60 ──" in text(at(2, sample.model(FRAMES["many"])))
 
 
 def test_a_market_without_a_price_has_no_worth():

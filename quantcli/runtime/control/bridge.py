@@ -7,11 +7,12 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from quantcli.clock import Clock
+from quantcli.clock import NS_PER_S, Clock
 from quantcli.runtime.control.gauges import Gauges
 from quantcli.runtime.control.notes import Notes
 from quantcli.runtime.control.words import Words
@@ -38,6 +39,14 @@ class About(msgspec.Struct, frozen=True):
     version: str = ""
     home: str = ""
     pid: int = msgspec.field(default_factory=os.getpid)
+
+
+class Last(msgspec.Struct, frozen=True):
+    """What there was at the end: orders cancelled while it stopped, how long that took, what is held."""
+
+    cancelled: int = 0
+    took_s: float = 0.0
+    held: tuple[tuple[str, Decimal], ...] = ()
 
 
 class RunClock:
@@ -70,6 +79,8 @@ class Bridge:
         self.cockpit: Cockpit | None = None
         self.deeds: Deeds | None = None
         self.left_open: frozenset[str] | None = None
+        self.last = Last()
+        self._stopping = 0, 0  # orders cancelled until then, and when
 
     def enter(self, wake: Callable[[], None]) -> None:
         """The run has begun, in the task and thread that call this; `wake` makes its loop look up."""
@@ -87,9 +98,16 @@ class Bridge:
         if isinstance(remark, Notice):
             self.notes.notice(remark)
 
+    def begin_to_stop(self) -> None:
+        """The strategy is not shown anything any more; what it keeps is withdrawn."""
+        self.state = "stopping"
+        self._stopping = self.gauges.counts["cancelled"], self.clock.now_ns()
+
     def fail(self, error: BaseException) -> None:
         """The run ends before its time."""
-        self.state, self.why = "stopping", str(error)
+        if self.state != "stopping":
+            self.begin_to_stop()
+        self.why = str(error)
         why, todo = getattr(error, "why", ""), getattr(error, "todo", "")
         effect = "what its slots keep is cancelled, and the bot ends"
         self.notes.add("failed", str(error), "error", why=why, effect=effect, todo=todo)
@@ -99,5 +117,11 @@ class Bridge:
         self.words.close()
         if self.cockpit is not None:
             self.left_open = frozenset(self.cockpit.open_now())
+            before, since_ns = self._stopping
+            self.last = Last(
+                self.gauges.counts["cancelled"] - before if since_ns else 0,
+                (self.clock.now_ns() - since_ns) / NS_PER_S if since_ns else 0.0,
+                tuple((each.symbol, each.qty) for each in self.cockpit.positions() if each.qty),
+            )
         self.cockpit = self.deeds = None
         self.loop = self.task = None

@@ -13,7 +13,7 @@ from quantcli.clock import Clock
 from quantcli.errors import NotFoundError, QuantError, SafetyError, StoreError, UsageError
 from quantcli.kernel.api import ExchangeKernel
 from quantcli.model.instrument import Side, canonical, round_qty
-from quantcli.model.order import Order, OrderIntent, OrderType, StandardOrder
+from quantcli.model.order import Order, OrderIntent, OrderState, OrderType, StandardOrder
 from quantcli.runtime.control.cockpit import Cockpit
 from quantcli.runtime.stage import Stage
 from quantcli.store.halt import HaltFlag, KillLevel
@@ -39,11 +39,12 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Deeds:
-    """To one desk."""
+    """To one desk; `doomed` are orders that were cancelled past a kernel which had failed."""
 
     def __init__(self, engine: Engine, stage: Stage, halt: HaltFlag, clock: Clock, cockpit: Cockpit) -> None:
         self._engine, self._stage, self._flag = engine, stage, halt
         self._clock, self._cockpit = clock, cockpit
+        self.doomed: tuple[OrderState, ...] = ()
 
     @property
     def _kernel(self) -> ExchangeKernel:
@@ -80,6 +81,7 @@ class Deeds:
     async def _cancel_blindly(self, level: KillLevel, left: str, trouble: str) -> Begun:
         """Nothing can be written down any more: cancel past the database."""
         doomed = await self._kernel.cancel_everything(spare_protective=level < KillLevel.FLATTEN)
+        self.doomed = tuple(doomed)
         ids = tuple(dict.fromkeys(state.intent_id for state in doomed))
         flat = "; positions are NOT closed: nothing can be placed" if level is KillLevel.FLATTEN else ""
         what = f"halted; asked to cancel {_orders(len(doomed))} past the database{flat}; the bot ends"

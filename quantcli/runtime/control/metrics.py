@@ -46,8 +46,8 @@ def exposition(picture: Picture) -> tuple[bytes, str]:
 def serve(listen: str, collect: Callable[[], Picture]) -> Callable[[], None]:
     """Offer the figures at an address, `127.0.0.1:9464`; returns what ends that.
 
-    Where `collect` raises, the bot is told to be down.  Raises `ConfigError` without the extra, and for an address
-    that is none or is not to be had.
+    Where `collect` raises, the bot is told to be down.  Raises `ConfigError` without the extra, and for
+    an address that is none or is not to be had.
     """
     host, port = address(listen)
     library = _library()

@@ -31,6 +31,7 @@ MARKS = {
     "x": "not wanted",
     "/": "partly filled",
     "!": "unknown",
+    "?": "paused",
 }
 
 
@@ -110,7 +111,8 @@ def item(wanted: Wanted, slot_status: str = "") -> OrderItem:
     """The wish as programs and screens get it."""
     intent, attempt = wanted.intent, wanted.open
     last = wanted.attempts[-1] if wanted.attempts else None
-    row = drift(wanted)
+    row = Drift("?", "paused") if attempt is None and slot_status.startswith("paused") else drift(wanted)
+    now_filled = attempt.filled if attempt is not None else Decimal(0)
     return OrderItem(
         intent_id=intent.intent_id,
         client_order_id=last.client_order_id if last else None,
@@ -131,13 +133,14 @@ def item(wanted: Wanted, slot_status: str = "") -> OrderItem:
         created_ns=intent.created_ns,
         updated_ns=updated_ns(wanted),
         mark=row.mark,
-        have_qty=attempt.order.quantity if attempt is not None else None,
+        have_qty=attempt.order.quantity - now_filled if attempt is not None else None,
         have_price=attempt.order.price if attempt is not None else None,
         have_state=standing(wanted) if attempt is None or attempt.state is AttemptState.AMBIGUOUS else "",
         slot_status=slot_status,
         generation=intent.generation,
         seen_generation=last.generation if last else 0,
         protective=intent.protective,
+        want_qty=intent.order.quantity - (wanted.filled - now_filled),
     )
 
 
@@ -163,7 +166,7 @@ def foreign(order: Order) -> OrderItem:
         created_ns=order.created_ns,
         updated_ns=order.updated_ns,
         mark="x",
-        have_qty=order.quantity,
+        have_qty=order.quantity - order.filled,
         have_price=order.price,
     )
 

@@ -94,13 +94,14 @@ class Watchman:
         return PATIENCE_AT_START_S if is_starting else self._patience_s, sys.gettrace() is not None
 
     async def urge(self, waited: "Future[Any]") -> None:
-        """Somebody waits for a word: break a hook that holds it up, until it is done."""
+        """Somebody waits for a word: break a hook that holds it up, until it is done; at once, if it is known
+        not to return."""
         began = self._monotonic()
         while not waited.done():
-            await asyncio.sleep(_LOOK_S)
             elapsed_s = self._monotonic() - began
-            if elapsed_s >= URGENT_S and (where := self._where()):
+            if (self.stuck_at or elapsed_s >= URGENT_S) and (where := self._where()):
                 self._break(waited, where, max(elapsed_s, self.stuck_s))
+            await asyncio.sleep(_LOOK_S / 2)
 
     def _where(self) -> str:
         frames = stack(sys._current_frames().get(self._bridge.thread_id))

@@ -64,11 +64,13 @@ class Status(msgspec.Struct, frozen=True):
 class OrderItem(msgspec.Struct, frozen=True):
     """One wish beside what the exchange has; or, with an empty `intent_id`, an order that is nobody's wish.
 
-    `mark` and `drift` are the row's character and words (`rows.MARKS`).  The want is `side`, `qty`,
-    `price`, `stop_price`; the have is `have_…`: `None` where nothing is on the exchange, and `have_state`
-    says then what became of it ("filled", "outcome unknown", …).  `slot_status` is what the slot waits
-    for, if it does. `generation` counts the wish's changes, `seen_generation` is the one the exchange was
-    last asked for."""
+    `mark` and `drift` are the row's character and words (`rows.MARKS`).  `qty` is the wish's
+    whole quantity, `filled` what has traded of it, `want_qty` what of it the order that works now was placed
+    for (all but what earlier ones have filled).  `have_…` is what is left of that order on the exchange:
+    `None` where there is none, and `have_state` says then what became of it ("filled", "outcome unknown", …).
+    `slot_status` is what the slot waits for, if it does.  `generation` counts the wish's changes,
+    `seen_generation` is the one the exchange was last asked for.
+    """
 
     intent_id: str
     client_order_id: str | None
@@ -96,6 +98,7 @@ class OrderItem(msgspec.Struct, frozen=True):
     generation: int = 1
     seen_generation: int = 0
     protective: bool = False
+    want_qty: Decimal | None = None
 
 
 class Happened(msgspec.Struct, frozen=True):

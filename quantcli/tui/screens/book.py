@@ -7,6 +7,7 @@ from typing import NamedTuple
 from quantcli.runtime.control.wire import BookView, OrderItem, Print
 from quantcli.tui.model import Model
 from quantcli.tui.screens.drawing import Page, rule
+from quantcli.tui.screens.orders import SETTLED
 from quantcli.tui.typeset import (
     NONE,
     Line,
@@ -94,26 +95,22 @@ def body(model: Model, width: int, height: int) -> Page:
         return Page([[], [(" no book of this market was told yet", "dim")]] + [[]] * (height - 2))
     below = 7 if height >= 14 else 0
     room = height - 1 - (below + 1 if below else 0)
-    ladder = _ladder(book, model, room)
-    shows_prints = model.prints and width >= _LEFT + 24
-    beside = _prints(book, width - _LEFT - 1, room) if shows_prints else []
-    at = _LEFT
     head = f"{'MINE':>7} {'BID SIZE':>9} {'PRICE':>11} {'ASK SIZE':>9} {'MINE':>7}"
-    lines: list[Line] = [clip([(f"{head:<{at}}", "heading"), *_bar_of("TRADES", shows_prints)], width)]
-    for y in range(room):
-        left_part = ladder[y] if y < len(ladder) else []
-        line = clip(left_part, at)
-        if shows_prints:
-            line = [*line, ("│", "rule"), *(beside[y] if y < len(beside) else [])]
-        lines.append(clip(line, width))
+    ladder = _ladder(book, model, room)
+    ladder += [[] for _ in range(room - len(ladder))]
+    lines = [clip(line, _LEFT) for line in ([(head, "heading")], *ladder)]
+    if joint(model, width) is not None:
+        trades = [[(" TRADES", "heading")], *_prints(book, width - _LEFT - 1, room)]
+        lines = [[*line, ("│", "rule"), *beside] for line, beside in zip(lines, trades, strict=True)]
     if below:
-        joint = at if shows_prints else None
-        lines += [rule(width, joint, "┴"), *_below(book, model, width, below)]
+        lines += [rule(width, joint(model, width), "┴"), *_below(book, model, width, below)]
     return Page(lines[:height])
 
 
-def _bar_of(title: str, is_there: bool) -> Line:
-    return [("│", "rule"), (f" {title}", "heading")] if is_there else []
+def joint(model: Model, width: int) -> int | None:
+    """Where the line between ladder and trades is, if trades are shown."""
+    is_there = model.prints and width >= _LEFT + 24 and book_of(model) is not None
+    return _LEFT if is_there else None
 
 
 def newest(prints: Sequence[Print]) -> list[Print]:
@@ -134,7 +131,7 @@ def levels(book: BookView, side: str, group: int, orders: Sequence[OrderItem]) -
     mine: dict[Decimal, Decimal] = {}
     wanted: dict[Decimal, Decimal] = {}
     for order in orders:
-        if order.symbol != book.symbol or order.side != side:
+        if order.symbol != book.symbol or order.side != side or _is_settled(order):
             continue
         has = order.have_qty is not None and order.have_price is not None
         if has and order.have_qty is not None and order.have_price is not None:
@@ -158,7 +155,7 @@ def _level(price: Decimal, step: Decimal, side: str) -> Decimal:
 
 def _ladder(book: BookView, model: Model, room: int) -> list[Line]:
     """Asks from above down to the best, the last price, bids."""
-    orders = [order for order in model.shown.orders or () if not _is_settled(order)]
+    orders = model.shown.orders or ()
     half = (room - 1) // 2
     asks = levels(book, "sell", model.group, orders)[:half]
     bids = levels(book, "buy", model.group, orders)[: room - 1 - half]
@@ -183,7 +180,7 @@ def _ladder(book: BookView, model: Model, room: int) -> list[Line]:
 
 
 def _is_settled(order: OrderItem) -> bool:
-    return order.phase in ("SATISFIED", "CANCELED", "EXPIRED", "FAILED") and order.have_qty is None
+    return order.phase in SETTLED and order.have_qty is None
 
 
 def _rung(level: Level, of_size: int, of_price: int, side: str) -> Line:
@@ -204,7 +201,7 @@ def _rung(level: Level, of_size: int, of_price: int, side: str) -> Line:
 def _prints(book: BookView, width: int, room: int) -> list[Line]:
     prints = newest(book.prints)
     if not prints:
-        return [[(" no trades seen yet", "dim")]]
+        return [[(" no trades seen yet", "dim")], *[[] for _ in range(room - 1)]]
     of_size = min(6, max(places(Decimal(repr(p.size))) for p in prints))
     decimals = places(book.tick)
     sizes = max(len(number(p.size, of_size)) for p in prints)

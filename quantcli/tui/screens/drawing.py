@@ -6,7 +6,7 @@ Knows nothing of orders or markets.
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
-from quantcli.tui.typeset import Line, Span, clip, left, right, spread
+from quantcli.tui.typeset import Line, Span, clip, left, right
 
 T = TypeVar("T")
 
@@ -21,10 +21,11 @@ class Target(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Lines, and what in them can be clicked."""
+    """Lines, what in them can be clicked, and a word for the rule below them."""
 
     lines: list[Line]
     targets: Sequence[Target] = ()
+    note: str = ""
 
     def moved(self, down: int, along: int = 0) -> "list[Target]":
         """The targets where the page begins further down."""
@@ -43,11 +44,14 @@ class Column(NamedTuple):
         return right(text, self.width) if self.is_right else left(text, self.width)
 
 
-def rule(width: int, joint: int | None = None, sign: str = "┼") -> Line:
-    """A line across, perhaps with a joint."""
-    if joint is None or joint >= width:
-        return [("─" * width, "rule")]
-    return [("─" * joint + sign + "─" * (width - joint - 1), "rule")]
+def rule(width: int, joint: int | None = None, sign: str = "┼", note: str = "") -> Line:
+    """A line across, perhaps with a joint, or a word towards its end."""
+    line = "─" * width
+    if joint is not None and joint < width:
+        line = line[:joint] + sign + line[joint + 1 :]
+    if note and len(note) + 6 < width:
+        line = line[: width - len(note) - 4] + f" {note} ──"
+    return [(line, "rule")]
 
 
 def heading(columns: Iterable[Column]) -> Line:
@@ -84,9 +88,8 @@ def table(
     size: tuple[int, int],
     empty: str = "",
 ) -> Page:
-    """Rows in a space of `size` (width, height), filled up with empty lines.
-
-    The last line tells how many are out of sight."""
+    """Rows in a space of `size` (width, height), filled up with empty lines; the note says which there are if
+    not all."""
     width, height = size
     names = [keys(row) for row in rows]
     at = names.index(chosen) if chosen in names else 0
@@ -96,8 +99,5 @@ def table(
     if not rows and empty and height > 0:
         lines.append([(f" {empty}", "dim")])
     lines += [[] for _ in range(height - len(lines))]
-    hidden = len(rows) - len(seen)
-    if hidden and lines:
-        note = f" {first + 1}-{first + len(seen)} of {len(rows)} "
-        lines[-1] = spread(lines[-1], [(note, "dim")], width)
-    return Page(lines, targets)
+    is_all = len(seen) == len(rows)
+    return Page(lines, targets, "" if is_all else f"{first + 1}-{first + len(seen)} of {len(rows)}")

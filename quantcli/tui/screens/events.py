@@ -85,8 +85,8 @@ def body(model: Model, width: int, height: int) -> Page:
     lines = [clip([(head, "heading")], width), *page.lines]
     if below:
         about = about_event(pick, width)[:below] if pick else []
-        lines += [rule(width), *about, *[[] for _ in range(below - len(about))]]
-    return Page(lines, page.moved(1))
+        lines += [rule(width, note=page.note), *about, *[[] for _ in range(below - len(about))]]
+    return Page(lines, page.moved(1), "" if below else page.note)
 
 
 def about_event(event: EventItem, width: int) -> list[Line]:

@@ -24,6 +24,7 @@ from quantcli.tui.typeset import (
     width_of,
 )
 
+SETTLED = frozenset(("SATISFIED", "CANCELED", "EXPIRED", "FAILED"))
 _WORST_FIRST = "!x~+/="
 _WORDS = {"=": "in sync", "~": "drift", "+": "missing", "/": "partial", "x": "extra"}
 # Cells of market and slot, and of quantity and price, in 80.
@@ -97,7 +98,9 @@ def summary(model: Model, width: int) -> Line:
     orders = model.shown.orders
     if orders is None:
         return [(" no word of orders yet", "dim")]
-    counts = Counter(order.mark for order in orders)
+    wanted = [order for order in orders if order.intent_id and order.phase not in SETTLED]
+    counts = Counter(order.mark for order in orders if order.phase not in SETTLED)
+    paused = sum(order.slot_status.startswith("paused") for order in orders)
     orphans = sum(not order.intent_id for order in orders)
     counts["x"] -= orphans
     status = model.status
@@ -106,10 +109,10 @@ def summary(model: Model, width: int) -> Line:
         if status and status.swept_ns
         else "never swept "
     )
-    alarms: Line = [(f"   {word} {n}", "") for word, n in (("orphan", orphans),) if n]
+    alarms: Line = [(f"   {word} {n}", "") for word, n in (("orphan", orphans), ("paused", paused)) if n]
     if counts["!"]:
         alarms = [("   ", ""), (f"unknown {counts['!']}", "alarm"), *alarms]
-    start: Line = [(f" want {len(orders) - orphans}", "")]
+    start: Line = [(f" want {len(wanted)}", "")]
     words = [f"   {word} {counts[mark]}" for mark, word in _WORDS.items() if counts[mark] or mark == "="]
     line = [*start, ("".join(words), ""), *alarms]
     if length(line) + len(swept) > width:  # characters say the same
@@ -145,8 +148,8 @@ def body(model: Model, width: int, height: int) -> Page:
     lines = [_heading(form), *page.lines]
     if below:
         about = _about(pick.order, model, width, below)[:below] if pick else []
-        lines += [rule(width), *about, *[[] for _ in range(below - len(about))]]
-    return Page(lines, page.moved(1))
+        lines += [rule(width, note=page.note), *about, *[[] for _ in range(below - len(about))]]
+    return Page(lines, page.moved(1), "" if below else page.note)
 
 
 class _Form(NamedTuple):
@@ -233,12 +236,17 @@ def _terms(order: OrderItem, decimals: dict[str, tuple[int, int]], have: bool) -
     """Side, quantity and price, as set; `None` where there is no such order."""
     if (have and (order.have_qty is None or order.have_state)) or (not have and not order.intent_id):
         return None
-    quantity: Decimal | None = order.have_qty if have else order.qty
+    quantity: Decimal | None = order.have_qty if have else _wanted(order)
     price = order.have_price if have else order.price
     price = price if price is not None else order.stop_price
     of_quantity, of_price = decimals[order.symbol]
     side = "B" if order.side == "buy" else "S"
     return side, number(quantity, of_quantity), number(price, of_price) if price is not None else "market"
+
+
+def _wanted(order: OrderItem) -> Decimal:
+    """How much is wished for beside what the exchange has: without what earlier placements have filled."""
+    return order.qty if order.want_qty is None else order.want_qty
 
 
 def _heading(form: _Form) -> Line:

@@ -90,7 +90,7 @@ def body(model: Model, width: int, height: int) -> Page:
     for_wallet = min(max(1, len(wallet)), max(2, room // 3, room - max(1, len(listed))))
     for_table = min(max(1, len(listed)), room - for_wallet)
     page = _positions(model, listed, width, for_table)
-    lines = [*page.lines, rule(width), *_wallet(wallet, model, width, for_wallet)]
+    lines = [*page.lines, rule(width, note=page.note), *_wallet(wallet, model, width, for_wallet)]
     if graph:
         lines += [rule(width), *_equity(model, width, min(_CURVE, height - len(lines) - 1))]
     lines += [[] for _ in range(height - len(lines))]
@@ -122,7 +122,7 @@ def _positions(model: Model, listed: list[PositionItem], width: int, room: int) 
     empty = "nothing is held" if model.shown.positions is not None else "no word of positions yet"
     page = table(listed, lambda p: p.symbol, line, pick.symbol if pick else "", (width, room), empty)
     total = _total(listed, columns, decimals)
-    return Page([clip(heading(columns), width), *page.lines, clip(total, width)], page.moved(1))
+    return Page([clip(heading(columns), width), *page.lines, clip(total, width)], page.moved(1), page.note)
 
 
 def _position(position: PositionItem, decimals: int, room: int) -> list[str | Span]:
