@@ -114,6 +114,7 @@ def load(name: str) -> Any:
 
 
 app = typer.Typer(
+    add_completion=False,
     cls=LazyGroup,
     invoke_without_command=True,
     rich_markup_mode=None,
@@ -151,6 +152,10 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code; every error a user can cause is told, not traced."""
     sys.stdout = sys.stdout or os.fdopen(_nowhere(), "w")  # the caller may have closed them, with `>&-`
     sys.stderr = sys.stderr or os.fdopen(_nowhere(), "w")
+    if "_QUANT_COMPLETE" in os.environ:  # a shell asks, with a script of `quant completion`
+        from typer._completion_classes import completion_init
+
+        completion_init()
     try:
         code = get_command(app).main(prog_name="quant", standalone_mode=False)
         sys.stdout.flush()

@@ -18,11 +18,13 @@ from quantcli.places import Project, socket_path
 from quantcli.runtime.control.bridge import About, Bridge
 from quantcli.runtime.control.log import open_log
 from quantcli.runtime.control.metrics import Picture, exposition, serve
-from quantcli.runtime.control.notify import notify_urls, open_notifier
+from quantcli.runtime.control.notify import open_notifier
 from quantcli.runtime.control.plane import Companion, ControlPlane
 from quantcli.runtime.control.systemd import tell, watchdog_interval
 
 _READY_EVERY_S = 0.1
+# A loop that has not answered for so long is not alive.
+_DEAD_S = 5.0
 
 
 def about(
@@ -73,7 +75,7 @@ def _notify(stack: ExitStack, bridge: Bridge, config: Config, bot: str) -> None:
     def failed(why: str) -> None:
         bridge.notes.add("notify", why, "error")
 
-    notifier = open_notifier(notify_urls(config.notify.urls, os.environ), config.notify.level, bot, failed)
+    notifier = open_notifier(config.notify.urls, config.notify.level, bot, failed)
     if notifier is not None:
         stack.callback(notifier.close)
         bridge.notes.subscribe(notifier.take)
@@ -101,7 +103,7 @@ async def _service(plane: ControlPlane, environment: Mapping[str, str] = os.envi
             if not is_ready and plane.bridge.state == "trading":
                 is_ready = True
                 tell(environment, READY="1", STATUS=f"trading with {plane.bridge.about.strategy}")
-            if every_s is not None and not plane.watchman.stuck_at:
+            if every_s is not None and plane.watchman.waits_s < _DEAD_S:
                 tell(environment, WATCHDOG="1")
             await asyncio.sleep(_READY_EVERY_S if not is_ready else every_s or 3600)
     finally:

@@ -19,7 +19,9 @@ from quantcli.cli.output import note
 from quantcli.errors import ConfigError, NotFoundError, SafetyError, UsageError
 from quantcli.places import Project, bot_name, find_project, user_folder
 
-group = typer.Typer(help="Keep a bot running with systemd.", no_args_is_help=True, rich_markup_mode=None)
+group = typer.Typer(
+    help="Keep a bot running with systemd.", no_args_is_help=True, rich_markup_mode=None, add_completion=False
+)
 
 _MARK = "# Written by `quant service install`.  `quant service uninstall` removes it."
 # With these it would fail again: command line, configuration, safety.

@@ -6,13 +6,12 @@ from contextlib import ExitStack, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
-from urllib.parse import urlsplit
 
 import typer
 
 from quantcli.cli.detached import detach as leave_running
 from quantcli.cli.detached import refuse_second
-from quantcli.cli.keys import required_key
+from quantcli.cli.keys import refuse_to_show_the_key, required_key
 from quantcli.cli.output import Narration, Output, note
 from quantcli.cli.signals import stop_signals
 from quantcli.cli.teller import Teller
@@ -32,7 +31,7 @@ from quantcli.cli.terms import (
 )
 from quantcli.clock import NS_PER_S
 from quantcli.config import Config, LimitsConfig, load_config, parse_duration
-from quantcli.errors import ConfigError, OutcomeUnknown, SafetyError, UsageError
+from quantcli.errors import ConfigError, OutcomeUnknown, UsageError
 from quantcli.model.instrument import canonical
 from quantcli.places import Project, find_project
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 # Who trades with money says how much of it may be lost.
 _REQUIRED_LIMITS = ("max_order", "max_position", "max_loss")
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class Runs(Protocol):
@@ -102,7 +100,7 @@ def command(
 
     Orders, fills and money are kept in .quant/BOT.db: started again, the bot goes on where it stopped.
     Ctrl-C stops it: what it keeps resting is cancelled, and what is left is told.  Trading live takes a key
-    in QUANT_<EXCHANGE>_API_KEY and QUANT_<EXCHANGE>_SECRET, and limits in quant.toml.
+    (`quant login`, or QUANT_<EXCHANGE>_API_KEY and QUANT_<EXCHANGE>_SECRET), and limits in quant.toml.
     """
     _check(speed, from_, is_at_exchange=bool(endpoint or exchange or not paper))
     config = load_config()
@@ -180,7 +178,7 @@ def _on_market(
     key = None
     if not paper:
         _require(bot.config.limits)
-        _refuse_to_show_the_key(endpoint)
+        refuse_to_show_the_key(endpoint)
         key = required_key(exchange)
     job = _live_job(terms, bot.config, exchange, endpoint, key)
     world = "PAPER" if paper else "TESTNET" if endpoint else "LIVE"
@@ -230,17 +228,6 @@ def _require(limits: LimitsConfig) -> None:
             why=f"quant.toml sets no {', '.join(missing)}",
             todo='set them under [limits], like\nmax_order = "200 USDT"\nmax_position = "1000 USDT"\n'
             'max_loss = "50 USDT"',
-        )
-
-
-def _refuse_to_show_the_key(endpoint: str | None) -> None:
-    """A key never leaves this machine unencrypted."""
-    parts = urlsplit(endpoint or "https:")
-    if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
-        raise SafetyError(
-            f"the key would go to {endpoint} unencrypted",
-            why="http can be read, and changed, by everybody on the way",
-            todo="use https, or a server on this machine",
         )
 
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from quantcli.clock import SteadyClock
 from quantcli.config import LimitsConfig
-from quantcli.errors import ConfigError, NotFoundError, SafetyError, UsageError
+from quantcli.errors import NotFoundError, UsageError
 from quantcli.kernel.policy import Policy
 from quantcli.kernel.steps import Halted
 from quantcli.model.event import Event
@@ -50,6 +50,7 @@ from quantcli.store.api import Loaded
 from quantcli.store.halt import HaltFlag
 from quantcli.store.sqlite import SQLiteStore
 from quantcli.trading.strategy import Strategy
+from quantcli.venues.account_check import refuse_if_unsafe
 from quantcli.venues.feed import LiveFeed, Patience, open_feed
 from quantcli.venues.inbox import Inbox, Missed, Notice
 from quantcli.venues.live import Credentials, LiveVenue, Permissions
@@ -158,7 +159,7 @@ class Daemon:
         stack.push_async_callback(venue.close)
         await venue.open(symbols)
         permissions = await venue.permissions()
-        _refuse_if_unsafe(permissions)
+        refuse_if_unsafe(permissions)
         await same_owner(store, permissions.account)
         markets = _markets(symbols, venue.instruments)
         currency = _currency(markets)
@@ -307,14 +308,3 @@ async def _holdings(
     balances = await venue.balances()
     assets = [currency, *(rules.symbol.base for rules in markets.values() if not rules.symbol.is_futures)]
     return {asset: balances[asset].total if asset in balances else Decimal(0) for asset in assets}
-
-
-def _refuse_if_unsafe(permissions: Permissions) -> None:
-    if permissions.can_withdraw:
-        raise SafetyError(
-            "this key may withdraw money",
-            why="a bot needs to trade, never to withdraw: whoever steals the key could empty the account",
-            todo="make a key without withdrawals on the exchange, and use that one",
-        )
-    if not permissions.can_trade:
-        raise ConfigError("this key may not trade", todo="allow it spot trading on the exchange")

@@ -1,7 +1,6 @@
 """Messages to people: what is sent, how often, and that no trouble with them reaches who trades."""
 
 import json
-import os
 import socket
 import sys
 import threading
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from quantcli.errors import ConfigError, UsageError
 from quantcli.runtime.control import notify, secrecy
-from quantcli.runtime.control.notify import Notifier, Sheaf, notify_urls, open_notifier
+from quantcli.runtime.control.notify import Notifier, Sheaf, open_notifier
 from quantcli.runtime.control.secrecy import keep_secret, redacted
 from quantcli.runtime.control.wire import EventItem
 
@@ -206,13 +205,12 @@ def test_a_sheaf_loses_nothing_and_keeps_its_pauses(steps):
 # Addresses.
 
 
-def test_the_environment_goes_first_and_forgets():
-    environment = {"QUANT_NOTIFY_URLS": "json://a.example/x tgram://123456789:AAbbCCddEEff/42"}
-    urls = notify_urls(["json://configured/"], environment)
-    assert urls == ("json://a.example/x", "tgram://123456789:AAbbCCddEEff/42")
-    assert environment == {}
-    assert notify_urls(["json://configured/"], {}) == ("json://configured/",)
-    assert "AAbbCCddEEff" not in redacted("POST /bot123456789:AAbbCCddEEff/sendMessage at a.example")
+def test_what_is_secret_in_an_address_is_never_told():
+    notifier = open_notifier(["json://someone:pa55word@127.0.0.1:9/AAbbCCddEEff"], "warn", "b", [].append)
+    assert notifier is not None
+    notifier.close()
+    assert "pa55word" not in redacted("POST http://someone:pa55word@127.0.0.1:9")
+    assert "AAbbCCddEEff" not in redacted("POST /AAbbCCddEEff")
     assert redacted("at a.example, 127.0.0.1") == "at a.example, 127.0.0.1"
 
 
@@ -237,9 +235,3 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch):
     with pytest.raises(ConfigError) as failure:
         open_notifier(["json://x/"], "warn", "b", [].append)
     assert "quantcli[notify]" in failure.value.todo
-
-
-def test_the_real_environment_is_left_alone_without_addresses():
-    before = dict(os.environ)
-    notify_urls([], os.environ)
-    assert dict(os.environ) == before

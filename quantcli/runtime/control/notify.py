@@ -1,6 +1,5 @@
 """Messages to people far away, by chat, mail or telephone: what `apprise` can reach.
 
-    urls = notify_urls(config.notify.urls, os.environ)      addresses, from now on secret
     notifier = open_notifier(urls, "warn", bot, failed)     raises `ConfigError`; needs the extra `notify`
     notifier.take(item)                                     every `wire.EventItem`
     notifier.close()                                        sends what was held back, for some seconds
@@ -14,7 +13,7 @@ import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from quantcli.errors import ConfigError
@@ -22,7 +21,6 @@ from quantcli.runtime.control.log_lines import levels_from
 from quantcli.runtime.control.secrecy import keep_secret, redacted
 from quantcli.runtime.control.wire import EventItem
 
-ENV = "QUANT_NOTIFY_URLS"
 # Events of this kind are about messages, and no message is sent about them.
 KIND = "notify"
 
@@ -131,15 +129,6 @@ class Notifier:
             if not went_well and not self._is_failing:
                 self._failed(redacted(f"a message could not be sent: {why}"))
             self._is_failing = not went_well
-
-
-def notify_urls(configured: Iterable[str], environment: MutableMapping[str, str]) -> tuple[str, ...]:
-    """Where to send: what the environment says, and is made to forget, else what was configured."""
-    said = environment.pop(ENV, "").split()
-    urls = tuple(said or configured)
-    for url in urls:
-        _keep(url)
-    return urls
 
 
 def open_notifier(

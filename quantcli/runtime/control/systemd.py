@@ -1,7 +1,7 @@
 """What a service manager wants to hear of a program that it started: `sd_notify(3)`, over its socket.
 
     tell(os.environ, READY="1", STATUS="trading BTC/USDT")   once everything is open
-    tell(os.environ, WATCHDOG="1")                           each `watchdog_interval(os.environ)`, from the loop
+    tell(os.environ, WATCHDOG="1")                           each `watchdog_interval(os.environ)`, by the bot
     tell(os.environ, STOPPING="1")                           when it begins to stop
 
 Says nothing where nobody listens, and never waits.

@@ -34,7 +34,7 @@ class Watchman:
     """Of one run.
 
     `stuck_at` is where the strategy stands that does not return, empty while it does; `lag_ms` how long the
-    last ping took.
+    last ping took, `waits_s` how long the present one has gone unanswered, whoever holds the loop up.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Watchman:
     ) -> None:
         self.stuck_at = ""
         self.stuck_s = 0.0
-        self.lag_ms = 0.0
+        self.lag_ms = self.waits_s = 0.0
         self.broken = ""
         self._bridge, self._strategy, self._home = bridge, bridge.about.strategy, bridge.about.home
         self._patience_s, self._monotonic = patience_s, monotonic
@@ -63,7 +63,7 @@ class Watchman:
                 await asyncio.sleep(_LOOK_S)
                 self._look(ping, self._monotonic() - began)
             self.lag_ms = (self._monotonic() - began) * 1000
-            self.stuck_at, self.stuck_s = "", 0.0
+            self.stuck_at, self.stuck_s, self.waits_s = "", 0.0, 0.0
             await asyncio.sleep(_PING_S)
 
     async def _pinged(self) -> None:
@@ -71,6 +71,7 @@ class Watchman:
             self._bridge.cockpit.sample()
 
     def _look(self, ping: "Future[Any]", elapsed_s: float) -> None:
+        self.waits_s = elapsed_s
         if elapsed_s < STUCK_S:
             return
         where = self._where()
