@@ -7,7 +7,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	&& echo $$python && break; done)
 STRATEGY := strategies/touch_maker.py
 
-.PHONY: demo test check campaign campaign-kill scenarios bench-simulate bench-kernel bench-live clean
+.PHONY: demo test check campaign campaign-kill scenarios bench-simulate bench-kernel bench-live bench-operate picture clean
 
 # Replay the recording, trade on it on paper (100 minutes of market in 10 seconds, leaving the orders as they
 # stand), then look at what the kernel remembers.
@@ -40,6 +40,17 @@ bench-kernel: $(READY)
 
 bench-live: $(READY)
 	$(BIN)/python bench/live.py
+
+# What operating costs: starting a verb, a bot at rest, the screen, the kill switch.
+bench-operate: $(READY)
+	$(BIN)/python bench/startup.py
+	$(BIN)/python bench/daemon_rest.py
+	$(BIN)/python bench/tui.py
+	$(BIN)/python bench/kill_switch.py
+
+# The README's picture, from the demo.
+picture: $(READY)
+	$(BIN)/quant demo --svg docs/orders.svg
 
 # The kernel against everything that can go wrong, a million lifecycles by default; writes docs/campaign.md.
 campaign: $(READY)

@@ -1,4 +1,4 @@
-"""`make bench-daemon`: what a bot at rest takes: memory and CPU, unseen, with its controls, and watched.
+"""`make bench-operate`: what a bot at rest takes: memory and CPU, unseen, with its controls, and watched.
 
 Each is a bot of its own on a sandbox of its own, with two orders that rest, looked at after a minute:
 

@@ -1,4 +1,4 @@
-"""`make bench-startup`: what a verb costs before it has said anything, beside the command lines of peers.
+"""`make bench-operate`: what a verb costs before it has said anything, beside the command lines of peers.
 
 `quant --help`, and the listings of a bot that runs on a sandbox, over its socket, and of one that is stopped;
 beside them `--help` and a listing of freqtrade, `--help` of jesse, and the import of nautilus_trader, which
