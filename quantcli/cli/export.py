@@ -5,7 +5,7 @@ Reads the state database, in which everything is before it counts, whether the b
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from quantcli.cli.ledger import remark_of
+from quantcli.cli.ledger import began_with
 from quantcli.cli.moments import SinceOption, since_ns
 from quantcli.cli.output import Output, Shape, note, plain
 from quantcli.cli.remembered import Remembered, market_rules
@@ -24,8 +24,6 @@ from quantcli.errors import QuantError, UsageError
 from quantcli.model.instrument import Symbol
 from quantcli.model.order import Fill
 from quantcli.runtime.control.wire import EventItem, FillItem, OrderItem
-
-_CASH_META = "paper.cash"
 
 
 class What(StrEnum):
@@ -113,7 +111,7 @@ def _rows(state: Remembered, what: What, symbol: str | None) -> Sequence[msgspec
             items = state.events().items
         case _:
             fills = [fill for fill in state.rows.fills if symbol in (None, fill.symbol)]
-            return list(_equity(fills, remark_of(state.path, _CASH_META)))
+            return list(_equity(fills, began_with(state.path)))
     return [item for item in items if symbol in (None, item.symbol)]
 
 
@@ -124,14 +122,14 @@ def _at(row: Any) -> int:
     return 0
 
 
-def _equity(fills: Sequence[Fill], began_with: str | None) -> Iterator[EquityItem]:
+def _equity(fills: Sequence[Fill], start: Mapping[str, Decimal]) -> Iterator[EquityItem]:
     from quantcli.trading.portfolio import Portfolio
 
     marks: dict[str, Decimal] = {}
     books: dict[str, Portfolio] = {}
     clock = VirtualClock()
     symbols = {fill.symbol: Symbol.parse(fill.symbol) for fill in fills}
-    start = _began_with(began_with)
+    only_cash = sum(bool(amount) for amount in start.values()) == 1  # else a part is valued at no price
     for fill in fills:
         currency = symbols[fill.symbol].settle or symbols[fill.symbol].quote
         if currency not in books:
@@ -146,7 +144,7 @@ def _equity(fills: Sequence[Fill], began_with: str | None) -> Iterator[EquityIte
         book = books[currency]
         book.apply(fill)
         net = book.equity() or Decimal(0)
-        cash = start.get(currency)
+        cash = start.get(currency) if only_cash else None
         yield EquityItem(
             at_ns=fill.exchange_ns,
             currency=currency,
@@ -156,13 +154,6 @@ def _equity(fills: Sequence[Fill], began_with: str | None) -> Iterator[EquityIte
             fees=book.fees,
             equity=None if cash is None else cash + net,
         )
-
-
-def _began_with(text: str | None) -> dict[str, Decimal]:
-    from quantcli.config import parse_money
-
-    money = [parse_money(part) for part in text.split(",")] if text else []
-    return {each.currency: each.amount for each in money}
 
 
 def _text(rows: Sequence[msgspec.Struct], what: What, form: Form) -> str:

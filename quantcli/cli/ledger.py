@@ -9,11 +9,14 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
+from quantcli.amounts import parse_money
 from quantcli.errors import NotFoundError
 from quantcli.model.order import Fill, OrderGroup, OrderIntent, OrderState
+from quantcli.runtime.world import BALANCES_META, CASH_META
 from quantcli.store import refusals
 from quantcli.store.api import JournalEntry, MarketRow
 from quantcli.store.database import SCHEMA_VERSION, check_version, read_only_uri, store_errors
@@ -82,6 +85,13 @@ def remark_of(path: Path, key: str) -> str | None:
     with _open(path) as connection:
         row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def began_with(path: Path) -> dict[str, Decimal]:
+    """What the bot's account held when it first began, by asset; empty where that is not known."""
+    text = remark_of(path, BALANCES_META) or remark_of(path, CASH_META)
+    money = [parse_money(part) for part in text.split(",")] if text else []
+    return {each.currency: each.amount for each in money}
 
 
 @contextmanager

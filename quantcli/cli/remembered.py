@@ -4,7 +4,7 @@ Prices of the market are not remembered, so nothing is valued here; and what the
 first fill is not part of its positions.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -101,9 +101,11 @@ class Remembered:
         return OrderList(self.as_of_ns, (*map(item, shown), *strangers))
 
     def positions(self) -> PositionList:
-        """What the bot's own fills add up to."""
+        """What the account began with and the bot's own fills add up to, in the markets it has traded."""
         drifts = {row.symbol: row.drift for row in self.rows.markets}
-        return PositionList(self.as_of_ns, tuple(holdings(self.rows.fills, drifts)))
+        return PositionList(
+            self.as_of_ns, tuple(holdings(self.rows.fills, drifts, ledger.began_with(self.path)))
+        )
 
     def fills(self) -> FillList:
         """Every execution, newest first."""
@@ -193,23 +195,27 @@ def meaning(wanted: Wanted) -> str:
     return "nothing of it is on the exchange"
 
 
-def holdings(fills: Iterable[Fill], drifts: dict[str, Decimal]) -> list[PositionItem]:
-    """What fills add up to, in order of symbol."""
+def holdings(
+    fills: Iterable[Fill], drifts: Mapping[str, Decimal], began: Mapping[str, Decimal]
+) -> list[PositionItem]:
+    """What fills add up to, on top of what the account `began` with, in order of symbol."""
     of_symbol: dict[str, list[Fill]] = {}
     for fill in fills:
         of_symbol.setdefault(fill.symbol, []).append(fill)
     return [
-        _position(symbol, of_symbol[symbol], drifts.get(symbol, Decimal(0))) for symbol in sorted(of_symbol)
+        _position(symbol, of_symbol[symbol], drifts.get(symbol, Decimal(0)), began)
+        for symbol in sorted(of_symbol)
     ]
 
 
-def _position(name: str, fills: list[Fill], drift: Decimal) -> PositionItem:
+def _position(name: str, fills: list[Fill], drift: Decimal, began: Mapping[str, Decimal]) -> PositionItem:
     from quantcli.trading.portfolio import Portfolio
 
     symbol = Symbol.parse(name)
     currency = symbol.settle or symbol.quote
     clock = VirtualClock()
-    books = Portfolio("", currency, {}, {name: market_rules(symbol)}, lambda _: None, clock)
+    balances = {} if symbol.is_futures else {symbol.base: began.get(symbol.base, Decimal(0))}
+    books = Portfolio("", currency, balances, {name: market_rules(symbol)}, lambda _: None, clock)
     for fill in fills:
         clock.advance_to(fill.exchange_ns)
         books.apply(fill)

@@ -44,7 +44,7 @@ from quantcli.runtime.session import (
 from quantcli.runtime.stage import Stage
 from quantcli.runtime.view import LiveView
 from quantcli.runtime.wiring import Assumptions, Desk, imagine, join, open_books, pays_in
-from quantcli.runtime.world import PAPER, World, same_owner, same_world
+from quantcli.runtime.world import BALANCES_META, PAPER, World, same_owner, same_world
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.store.api import Loaded
 from quantcli.store.halt import HaltFlag
@@ -55,7 +55,6 @@ from quantcli.venues.feed import LiveFeed, Patience, open_feed
 from quantcli.venues.inbox import Inbox, Missed, Notice
 from quantcli.venues.live import Credentials, LiveVenue, Permissions
 
-_BALANCES_META = "live.balances"
 # Orders rest on what is seen: a connection that died without a word is to be found out in seconds.
 _PATIENCE = Patience(ping=3.0, dead=9.0)
 _CHANNELS = (Channel.TRADES, Channel.QUOTES, Channel.BOOK)
@@ -163,7 +162,7 @@ class Daemon:
         await same_owner(store, permissions.account)
         markets = _markets(symbols, venue.instruments)
         currency = _currency(markets)
-        begun_with = await same_account(store, _BALANCES_META, await _holdings(venue, markets, currency))
+        begun_with = await same_account(store, BALANCES_META, await _holdings(venue, markets, currency))
         view, halt = LiveView(self._clock.now_ns), HaltFlag(self._session.halt_flag)
         books = open_books(job.exchange, currency, begun_with, markets, self._clock, view, rows.fills)
         policy = Policy(venue=venue.contract)

@@ -40,7 +40,7 @@ from quantcli.runtime.simulate import Job
 from quantcli.runtime.stage import Stage
 from quantcli.runtime.view import LiveView
 from quantcli.runtime.wiring import Assumptions, imagine, join, open_books
-from quantcli.runtime.world import PAPER, same_world
+from quantcli.runtime.world import CASH_META, PAPER, same_world
 from quantcli.simulation.exchange import SimulatedExchange
 from quantcli.store.api import Loaded
 from quantcli.store.halt import HaltFlag
@@ -48,7 +48,6 @@ from quantcli.store.sqlite import SQLiteStore
 from quantcli.trading.strategy import Strategy
 
 _FEED_META = "paper.feed_ns"
-_CASH_META = "paper.cash"
 
 
 class Paper:
@@ -184,7 +183,7 @@ def _sources(job: Job) -> tuple[set[str], set[str]]:
 
 async def same_cash(store: SQLiteStore, asked: Assumptions) -> Assumptions:
     """What is assumed, with the cash that the bot began with."""
-    known = await same_account(store, _CASH_META, {asked.currency: asked.cash})
+    known = await same_account(store, CASH_META, {asked.currency: asked.cash})
     if asked.currency not in known:
         raise SafetyError(
             f"this bot's account is in {', '.join(known)}, the markets pay in {asked.currency}",

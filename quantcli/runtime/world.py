@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 WORLD_META = "session.world"
 _OWNER_META = "session.account"
+# What the account held when the bot first began, on paper and live.
+CASH_META, BALANCES_META = "paper.cash", "live.balances"
 
 
 class World(msgspec.Struct, frozen=True):
