@@ -6,7 +6,7 @@ nothing knows what is written.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
@@ -17,6 +17,7 @@ Span = tuple[str, str]
 Line = list[Span]
 
 NONE = "-"
+_ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN)
 MORE = "…"
 _DOTS = "⠁⠂⠄⡀", "⠈⠐⠠⢀"  # left and right column of a braille cell, from the top
 _BARS = "▁▂▃▄▅▆▇█"
@@ -104,7 +105,8 @@ def number(value: Decimal | float | None, decimals: int, signed: bool = False) -
         return NONE
     if value == 0:
         return "0"
-    text = f"{value:+,.{decimals}f}" if signed else f"{value:,.{decimals}f}"
+    with localcontext(_ROUNDING):  # whatever a library has set for this thread
+        text = f"{value:+,.{decimals}f}" if signed else f"{value:,.{decimals}f}"
     if not text.strip("+-0."):  # too little for so few decimals
         text = text.lstrip("+-")
     for zero, short in (("0.", "."), ("-0.", "-."), ("+0.", "+.")):

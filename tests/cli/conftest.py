@@ -39,8 +39,11 @@ from quantcli.store.sqlite import SQLiteStore
 from tests.cli.fake_bot import FakeBot
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-# Whoever runs the tests under nohup ignores hang-ups, and so would its children.
-_IN_A_TERMINAL = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+# Whoever runs the tests in the background ignores hang-ups and interrupts, and so would its children.
+_IN_A_TERMINAL = (
+    "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
+)
 _MAIN = "import sys; from quantcli.cli.app import main; sys.argv[0] = 'quant'; "
 S = 1_000_000_000
 T0 = 1_763_630_042 * S

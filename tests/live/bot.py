@@ -19,6 +19,7 @@ from quantcli.store.sqlite import open_readonly
 
 _PROGRAM = (
     "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from quantcli.cli.app import main; sys.argv[0] = 'quant'; main()"
 )
 _CONFIG = """

@@ -21,6 +21,7 @@ from quantcli.store.sqlite import open_readonly
 
 PROGRAM = (
     "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    "signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from quantcli.cli.app import main; sys.argv[0] = 'quant'; main()"
 )
 LIMITS = '[limits]\nmax_order = "100000 USDT"\nmax_position = "1000000 USDT"\nmax_loss = "1000000 USDT"\n'

@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import stat
 import time
 from contextlib import suppress
 from decimal import Decimal
@@ -80,13 +81,16 @@ def doors(pid: int) -> list[str]:
 
 
 @plays.story
-def test_h11_h12_p6_nobody_can_speak_to_a_bot_and_without_descriptors_it_places_nothing_twice(
+def test_h11_h12_p6_nobody_else_can_speak_to_a_bot_and_without_descriptors_it_places_nothing_twice(
     exchange: SandboxBeside, user: Terminal
 ) -> None:
-    """It listens nowhere.  Then connections are lost, and none can be opened until there is room again."""
+    """It listens at no port, and its socket is its user's alone.  Then connections are lost, and none can be opened until there is room again."""
     bot = user.trade("--param", "buys=40", "--param", "pause=100ms")
     bot.wait_for(accepted(bot, 4))
-    assert doors(bot.pid) == []
+    (door,) = doors(bot.pid)
+    name, path = door.split()[0], Path(door.split()[-1])
+    assert (name, stat.S_IMODE(path.stat().st_mode)) == ("unix", 0o600)
+    assert (stat.S_IMODE(path.parent.stat().st_mode), path.parent.stat().st_uid) == (0o700, os.getuid())
     assert doors(os.getpid()), "those of the sandbox are seen"
     assert not [path for path in user.folder.rglob("*") if path.is_socket()]
     exchange.chaos({"on": PLACE, "fault": "lost_answer", "every": 2})
