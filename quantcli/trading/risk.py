@@ -19,7 +19,11 @@ from quantcli.trading.exposure import MarketTotal, minus, total, unit_price
 from quantcli.trading.holding import EXACT, ZERO
 from quantcli.trading.portfolio import Portfolio, why_uncounted
 
-__all__ = ["Check", "Halt", "Limits", "RiskGate", "View", "loss_breached"]
+__all__ = ["BY_OPERATOR", "Check", "Halt", "Limits", "RiskGate", "View", "loss_breached"]
+
+
+# The metadata of an order by which an operator closes a position, and means all of it.
+BY_OPERATOR: Mapping[str, str] = {"operator": "flatten"}
 
 
 class Halt(Protocol):
@@ -90,6 +94,8 @@ class RiskGate:
                 if reason is not None:
                     raise _invalid(order, name, reason)
             for name, check in self._forbidding:
+                if name == "max_order" and view.reduces and metadata == BY_OPERATOR:
+                    continue
                 reason = check(order, view, self._limits)
                 if reason is not None:
                     raise _refused(order, name, reason)

@@ -84,7 +84,8 @@ def doors(pid: int) -> list[str]:
 def test_h11_h12_p6_nobody_else_can_speak_to_a_bot_and_without_descriptors_it_places_nothing_twice(
     exchange: SandboxBeside, user: Terminal
 ) -> None:
-    """It listens at no port, and its socket is its user's alone.  Then connections are lost, and none can be opened until there is room again."""
+    """It listens at no port, and its socket is its user's alone.  Then connections are lost, and none can be
+    opened until there is room again."""
     bot = user.trade("--param", "buys=40", "--param", "pause=100ms")
     bot.wait_for(accepted(bot, 4))
     (door,) = doors(bot.pid)

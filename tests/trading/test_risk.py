@@ -16,7 +16,7 @@ from quantcli.errors import ConfigError, RiskRefused, ValidationError
 from quantcli.model.instrument import Side, Symbol, SymbolMetadata
 from quantcli.model.order import Fill, OrderType, StandardOrder, TimeInForce, Working
 from quantcli.trading.portfolio import Portfolio
-from quantcli.trading.risk import Limits, RiskGate, View, loss_breached
+from quantcli.trading.risk import BY_OPERATOR, Limits, RiskGate, View, loss_breached
 
 D = Decimal
 SPOT, SOL, PERP = "BTC/USDT", "SOL/USDT", "BTC/USDT:USDT"
@@ -270,6 +270,14 @@ def test_one_order_is_bounded_by_max_order() -> None:
     desk = Desk(Limits(max_order=D(200)))
     assert desk.refusal(buy("2", "100")) is None
     assert desk.refusal(buy("2.001", "100")) == "max_order"
+
+
+def test_an_operator_who_closes_a_position_closes_all_of_it_and_opens_nothing() -> None:
+    desk = Desk(Limits(max_order=D(200)), BTC="3", USDT="1000")
+    desk.gate.admit(market(Side.SELL, "3"), BY_OPERATOR)
+    assert desk.refusal(market(Side.SELL, "3")) == "max_order"
+    with pytest.raises(RiskRefused):
+        desk.gate.admit(market(Side.BUY, "3"), BY_OPERATOR)
 
 
 def test_a_price_outside_the_band_around_the_mark_is_refused_on_either_side() -> None:

@@ -19,6 +19,7 @@ from quantcli.runtime.stage import Stage
 from quantcli.store.halt import HaltFlag, KillLevel
 from quantcli.trading.engine import Engine
 from quantcli.trading.quotes import Slots
+from quantcli.trading.risk import BY_OPERATOR
 from quantcli.trading.wishes import CancelOrder
 
 _OPERATOR = "cancelled by the operator"
@@ -202,7 +203,7 @@ class Deeds:
             return Begun(f"nothing to close in {symbol}{rest}", (symbol,))
         side = Side.SELL if own > 0 else Side.BUY
         order = StandardOrder(symbol, side, OrderType.MARKET, quantity, reduce_only=rules.symbol.is_futures)
-        intent_id = await self._kernel.place_order(order, {"operator": "flatten"})
+        intent_id = await self._kernel.place_order(order, BY_OPERATOR)
         what = f"{side.name.lower()} {canonical(quantity)} {symbol} at the market"
         return Begun(what, (intent_id,), (intent_id,))
 
