@@ -22,7 +22,7 @@ demo: $(READY)
 	$(BIN)/quant reconcile --check --name demo
 
 test: $(READY)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # Form, types, layers, house rules.
 check: $(READY)

@@ -89,9 +89,7 @@ def private_folder(environment: Mapping[str, str]) -> Path | None:
 
     That is a folder of the session (`XDG_RUNTIME_DIR`), or else one of ours among the temporary files.
     """
-    runtime = environment.get("XDG_RUNTIME_DIR", "")
-    roots = [Path(runtime) / "quantcli"] if runtime else []
-    return next((root for root in [*roots, _own_temporary()] if _is_private(root)), None)
+    return next(filter(_is_private, _meeting_places(environment)), None)
 
 
 def socket_path(project: Project, bot: str, environment: Mapping[str, str]) -> Path | None:
@@ -104,21 +102,37 @@ def socket_path(project: Project, bot: str, environment: Mapping[str, str]) -> P
         return None
     of_project = hashlib.sha256(str(project.state).encode()).hexdigest()[:8]
     path = folder / f"{bot_name(bot)}.{of_project}.sock"
-    if len(os.fsencode(path)) <= _SOCKET_PATH_MAX:
+    if _fits(path):
         return path
-    other = _own_temporary()  # a folder with a long name leaves no room for the bot's
-    short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return other / f"{short}.sock" if _is_private(other) else None
+    short = f"{hashlib.sha256(os.fsencode(path)).hexdigest()[:16]}.sock"  # a long folder leaves no room
+    others = [*_meeting_places(environment), _short_place(environment)]
+    fitting = (other / short for other in others if _fits(other / short))
+    return next((other for other in fitting if _is_private(other.parent)), None)
 
 
 def sockets(environment: Mapping[str, str]) -> list[Path]:
     """Sockets of all of this user's bots, running or left behind by a crash, sorted."""
-    folders = {private_folder(environment), _own_temporary()} - {None}
-    return sorted(path for folder in folders if folder is not None for path in folder.glob("*.sock"))
+    folders = {*_meeting_places(environment), _short_place(environment)}
+    there = [folder for folder in folders if folder.is_dir() and _is_private(folder)]
+    return sorted(path for folder in there for path in folder.glob("*.sock"))
 
 
-def _own_temporary() -> Path:
-    return Path(tempfile.gettempdir()) / f"quantcli-{os.getuid()}"
+def _fits(path: Path) -> bool:
+    return len(os.fsencode(path)) <= _SOCKET_PATH_MAX
+
+
+def _meeting_places(environment: Mapping[str, str]) -> list[Path]:
+    """Folders that may serve, the best first."""
+    runtime = environment.get("XDG_RUNTIME_DIR", "")
+    roots = [Path(runtime) / "quantcli"] if runtime else []
+    temporary = environment.get("TMPDIR") or tempfile.gettempdir()
+    return [*roots, Path(temporary) / f"quantcli-{os.getuid()}"]
+
+
+def _short_place(environment: Mapping[str, str]) -> Path:
+    """Stands for the others where all of them have long names."""
+    others = "\n".join(map(str, _meeting_places(environment)))
+    return Path("/tmp") / f"quantcli-{os.getuid()}-{hashlib.sha256(others.encode()).hexdigest()[:8]}"
 
 
 def _is_private(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """For every test: a user without settings or keys of their own."""
 
+import decimal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,3 +16,10 @@ def nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.delenv("CREDENTIALS_DIRECTORY", raising=False)
         patch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.fail.Keyring")
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def usual_arithmetic() -> Iterator[None]:
+    """ccxt sets the rounding of the thread that it is used in, for good; no test is to hear of another's."""
+    with decimal.localcontext(decimal.Context()):
+        yield
