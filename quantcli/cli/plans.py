@@ -10,36 +10,16 @@ import msgspec
 from quantcli.cli.remembered import Remembered
 from quantcli.kernel.actions import (
     Action,
-    AmendAttempt,
-    Bury,
-    CancelAttempt,
-    Confirm,
-    Doubt,
     LookUp,
-    PlaceAttempt,
-    Resend,
-    Settle,
-    TakeStock,
 )
 from quantcli.kernel.policy import Policy
 from quantcli.kernel.reconcile import decide
 from quantcli.model.order import ReconciliationStatus
 from quantcli.runtime.control.rows import Wanted
+from quantcli.runtime.control.stories import action_name
 from quantcli.runtime.control.wire import OrderItem
 
-# How a plan shows each kind of action, and the character before it.
-_NAMES: dict[type[Action], str] = {
-    PlaceAttempt: "place",
-    CancelAttempt: "cancel",
-    LookUp: "lookup",
-    Resend: "resend",
-    AmendAttempt: "amend",
-    Confirm: "confirm",
-    TakeStock: "survey",
-    Doubt: "doubt",
-    Bury: "bury",
-    Settle: "settle",
-}
+# The character before each kind of action.
 MARKS = {
     "place": "+",
     "cancel": "x",
@@ -60,11 +40,6 @@ class PlanItem(msgspec.Struct, frozen=True):
     symbol: str
     intent_id: str
     why: str
-
-
-def action_name(action: Action) -> str:
-    """What an action is called in plans."""
-    return _NAMES[type(action)]
 
 
 def plan_of_rows(items: Iterable[OrderItem]) -> list[PlanItem]:

@@ -15,15 +15,12 @@ from quantcli.cli.output import timestamp
 from quantcli.clock import VirtualClock, WallClock
 from quantcli.errors import NotFoundError, UsageError
 from quantcli.model.instrument import Symbol, SymbolMetadata
-from quantcli.model.order import AttemptState, Fill, OrderState
-from quantcli.runtime.control.rows import Wanted, foreign, item, suffix_length, updated_ns
+from quantcli.model.order import Fill, OrderState
+from quantcli.runtime.control.rows import Wanted, fill_item, foreign, item, suffix_length, updated_ns
 from quantcli.runtime.control.wire import (
     EventItem,
     EventList,
-    FillItem,
     FillList,
-    Happened,
-    Next,
     OrderList,
     PositionItem,
     PositionList,
@@ -44,14 +41,6 @@ _LEVELS = {
     "halted": "warn",
     "resync": "warn",
     "safe mode": "error",
-}
-
-# What each state of an attempt means, in words.
-_MEANINGS = {
-    AttemptState.PREPARED: "written down, perhaps sent; the answer is not here yet",
-    AttemptState.AMBIGUOUS: "perhaps on the exchange, perhaps not: nobody has answered",
-    AttemptState.LIVE: "working on the exchange",
-    AttemptState.CLOSING: "ended on the exchange, but not all of its fills are here",
 }
 
 
@@ -122,26 +111,13 @@ class Remembered:
 
     def story(self, name: str) -> Story:
         """One order's story; raises as `find` does."""
-        from quantcli.cli.plans import action_name
         from quantcli.kernel.policy import Policy
-        from quantcli.kernel.reconcile import decide
+        from quantcli.runtime.control import stories
 
         wanted = self.find(name)
-        intent = wanted.intent
-        decision = decide(intent, wanted.attempts, self.now_ns, Policy())
-        return Story(
-            item(wanted),
-            meaning(wanted),
-            intent.metadata,
-            tuple(_attempt(attempt) for attempt in wanted.attempts),
-            tuple(fill_item(fill) for fill in self.rows.fills if fill.intent_id == intent.intent_id),
-            tuple(
-                Happened(entry.at_ns, entry.attempt, entry.what, entry.detail)
-                for entry in ledger.journal_of(self.path, intent.intent_id)
-            ),
-            tuple(Next(action_name(action), action.why) for action in decision.actions),
-            decision.look_again_at,
-        )
+        intent_id = wanted.intent.intent_id
+        fills = [fill for fill in self.rows.fills if fill.intent_id == intent_id]
+        return stories.story(wanted, fills, ledger.journal_of(self.path, intent_id), self.now_ns, Policy())
 
     # For plans.
 
@@ -178,21 +154,6 @@ class Remembered:
                 todo="give more of the id",
             )
         return found[0]
-
-
-def fill_item(fill: Fill) -> FillItem:
-    """An execution as programs and screens get it."""
-    fields = {name: getattr(fill, name) for name in fill.__struct_fields__}
-    return FillItem(**fields | {"side": fill.side.name.lower()})
-
-
-def meaning(wanted: Wanted) -> str:
-    """What the state of a wish means, in words."""
-    if wanted.open is not None:
-        return _MEANINGS[wanted.open.state]
-    if wanted.intent.phase.is_terminal:
-        return f"settled: {wanted.intent.reason or wanted.intent.phase.lower()}"
-    return "nothing of it is on the exchange"
 
 
 def holdings(
@@ -238,18 +199,6 @@ def market_rules(symbol: Symbol) -> SymbolMetadata:
     """As much of a market's rules as counting takes: its currencies."""
     one = Decimal(1)
     return SymbolMetadata(symbol, "", symbol.name, one, one, inverse=symbol.settle == symbol.base)
-
-
-def _attempt(attempt: OrderState) -> dict[str, object]:
-    fields = {name: getattr(attempt, name) for name in attempt.__struct_fields__ if name != "order"}
-    terms = {
-        "qty": attempt.order.quantity,
-        "price": attempt.order.price,
-        "stop_price": attempt.order.stop_price,
-        "time_in_force": attempt.order.time_in_force.name,
-        "reduce_only": attempt.order.reduce_only,
-    }
-    return fields | terms | {"status": attempt.status.name}
 
 
 def _logged(log: Path, since_ns: int) -> Iterator[EventItem]:

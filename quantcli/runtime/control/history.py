@@ -4,39 +4,14 @@ Each question opens the file read-only and closes it again, in whatever loop it 
 never waited for.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from quantcli.errors import NotFoundError, UsageError
-from quantcli.kernel.actions import Action, Decision
 from quantcli.kernel.policy import Policy
-from quantcli.kernel.reconcile import decide
-from quantcli.model.order import AttemptState, Fill, OrderState
-from quantcli.runtime.control.rows import Wanted, item
-from quantcli.runtime.control.wire import FillItem, Happened, Next, OrderItem, Story
+from quantcli.runtime.control.rows import Wanted, fill_item, item
+from quantcli.runtime.control.stories import story as story_of
+from quantcli.runtime.control.wire import FillItem, OrderItem, Story
 from quantcli.store.sqlite import open_readonly
-
-# What each state of an attempt means, in words.
-_MEANINGS = {
-    AttemptState.PREPARED: "written down, perhaps sent; the answer is not here yet",
-    AttemptState.AMBIGUOUS: "perhaps on the exchange, perhaps not: nobody has answered",
-    AttemptState.LIVE: "working on the exchange",
-    AttemptState.CLOSING: "ended on the exchange, but not all of its fills are here",
-}
-_ACTIONS = {
-    "PlaceAttempt": "place",
-    "Resend": "resend",
-    "AmendAttempt": "amend",
-    "Confirm": "confirm",
-    "CancelAttempt": "cancel",
-    "LookUp": "lookup",
-    "TakeStock": "survey",
-    "Doubt": "doubt",
-    "Bury": "bury",
-    "Settle": "settle",
-}
 
 
 async def fills(
@@ -74,56 +49,7 @@ async def wanted_of(database: Path, name: str) -> Wanted:
 
 async def story(database: Path, wanted: Wanted, slot_status: str, now_ns: int, policy: Policy) -> Story:
     """One order's whole story."""
-    intent = wanted.intent
     async with open_readonly(database) as store:
-        journal = await store.journal(intent.intent_id)
-        traded, _ = await store.latest_fills(None, intent.intent_id, 1_000)
-    decision = decide(intent, wanted.attempts, now_ns, policy)
-    return Story(
-        item(wanted, slot_status),
-        meaning(wanted),
-        dict(intent.metadata),
-        tuple(map(_attempt, wanted.attempts)),
-        tuple(fill_item(fill) for fill in reversed(traded)),
-        tuple(Happened(each.at_ns, each.attempt, each.what, each.detail) for each in journal[-200:]),
-        _next(decision),
-        decision.look_again_at,
-    )
-
-
-def meaning(wanted: Wanted) -> str:
-    """What state a wish is in, in words."""
-    if wanted.open is not None:
-        return _MEANINGS[wanted.open.state]
-    if wanted.intent.phase.is_terminal:
-        return f"settled: {wanted.intent.reason or wanted.intent.phase.lower()}"
-    return "nothing of it is on the exchange"
-
-
-def fill_item(fill: Fill) -> FillItem:
-    """A fill as it travels."""
-    return FillItem(
-        fill.trade_id,
-        fill.symbol,
-        fill.side.name.lower(),
-        fill.qty,
-        fill.price,
-        fill.fee,
-        fill.fee_asset,
-        fill.is_maker,
-        fill.exchange_ns,
-        fill.client_order_id,
-        fill.exchange_order_id,
-        fill.intent_id,
-    )
-
-
-def _next(decision: Decision) -> tuple[Next, ...]:
-    actions: Sequence[Action] = decision.actions
-    return tuple(Next(_ACTIONS[type(action).__name__], action.why) for action in actions)
-
-
-def _attempt(state: OrderState) -> dict[str, object]:
-    fields = {name: getattr(state, name) for name in state.__struct_fields__ if name != "order"}
-    terms = {"qty": state.order.quantity, "price": state.order.price, "status": state.status.name}
-    return {name: msgspec.to_builtins(value) for name, value in (fields | terms).items()}
+        journal = await store.journal(wanted.intent.intent_id)
+        traded, _ = await store.latest_fills(None, wanted.intent.intent_id, 1_000)
+    return story_of(wanted, reversed(traded), journal[-200:], now_ns, policy, slot_status)

@@ -13,6 +13,7 @@ from quantcli.clock import NS_PER_MS, NS_PER_S
 from quantcli.model.instrument import canonical
 from quantcli.model.order import (
     AttemptState,
+    Fill,
     IntentPhase,
     Order,
     OrderIntent,
@@ -22,7 +23,7 @@ from quantcli.model.order import (
     ReconciliationStatus,
     StandardOrder,
 )
-from quantcli.runtime.control.wire import OrderItem
+from quantcli.runtime.control.wire import FillItem, OrderItem
 
 MARKS = {
     "=": "in sync",
@@ -142,6 +143,12 @@ def item(wanted: Wanted, slot_status: str = "") -> OrderItem:
         protective=intent.protective,
         want_qty=intent.order.quantity - (wanted.filled - now_filled),
     )
+
+
+def fill_item(fill: Fill) -> FillItem:
+    """An execution as programs and screens get it."""
+    fields = {name: getattr(fill, name) for name in fill.__struct_fields__}
+    return FillItem(**fields | {"side": fill.side.name.lower()})
 
 
 def foreign(order: Order) -> OrderItem:
