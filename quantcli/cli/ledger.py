@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from quantcli.amounts import parse_money
-from quantcli.errors import NotFoundError
 from quantcli.model.order import Fill, OrderGroup, OrderIntent, OrderState
 from quantcli.runtime.world import BALANCES_META, CASH_META
 from quantcli.store import refusals
@@ -98,11 +97,7 @@ def began_with(path: Path) -> dict[str, Decimal]:
 def _open(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection in a transaction, so that all answers are about one moment."""
     if not path.exists():
-        raise NotFoundError(
-            f"there is no state database at {path}",
-            why="it is made when a bot first trades",
-            todo="start one with `quant trade`, or name the right file",
-        )
+        raise refusals.no_database(path)
     with store_errors(path):
         connection = sqlite3.connect(read_only_uri(path), uri=True, isolation_level=None, timeout=_PATIENCE_S)
         with closing(connection):

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from quantcli.cli.asking import DryRunOption, YesOption, consent
+from quantcli.cli.order_names import one_order
 from quantcli.cli.order_view import have, want
 from quantcli.cli.output import Output, OutputOption, Shape, document, emit
 from quantcli.cli.state import (
@@ -22,7 +23,6 @@ from quantcli.cli.state import (
     live_world,
     market,
     name_to_type,
-    one_order,
     the_bot,
 )
 from quantcli.errors import DaemonAbsent, NotFoundError, OutcomeUnknown, UsageError

@@ -1,7 +1,6 @@
 """What a bot's state database remembers, in the words in which a running bot would say it.
 
-Prices of the market are not remembered, so nothing is valued here; and what the account held before the bot's
-first fill is not part of its positions.
+Prices of the market are not remembered, so nothing is valued here.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,9 +10,9 @@ from pathlib import Path
 
 from quantcli.cli import ledger
 from quantcli.cli.ledger import Numbered, Rows
+from quantcli.cli.order_names import one_order
 from quantcli.cli.output import timestamp
 from quantcli.clock import VirtualClock, WallClock
-from quantcli.errors import NotFoundError, UsageError
 from quantcli.model.instrument import Symbol, SymbolMetadata
 from quantcli.model.order import Fill, OrderState
 from quantcli.runtime.control.rows import Wanted, fill_item, foreign, item, suffix_length, updated_ns
@@ -134,26 +133,9 @@ class Remembered:
         return suffix_length([wanted.intent.intent_id for wanted in self.wanted])
 
     def find(self, name: str) -> Wanted:
-        """The wish that an id names, or its beginning or end; raises as `state.one_order` does."""
-        found = [
-            wanted
-            for wanted in self.wanted
-            if name and (wanted.intent.intent_id.startswith(name) or wanted.intent.intent_id.endswith(name))
-        ]
-        found = [wanted for wanted in found if not wanted.intent.phase.is_terminal] or found
-        if not found:
-            raise NotFoundError(
-                f"no order of {self.bot} is called {name!r}",
-                why="it is neither an intent id nor the beginning or end of one",
-                todo=f"quant orders --all --name {self.bot}",
-            )
-        if len(found) > 1:
-            raise UsageError(
-                f"{name!r} could be {len(found)} orders",
-                why="\n".join(wanted.intent.intent_id for wanted in found[:10]),
-                todo="give more of the id",
-            )
-        return found[0]
+        """The wish that an id names, or its beginning or end; raises as `one_order` does."""
+        found = one_order(self.bot, name, map(item, self.wanted))
+        return next(wanted for wanted in self.wanted if wanted.intent.intent_id == found.intent_id)
 
 
 def holdings(

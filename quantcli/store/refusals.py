@@ -17,6 +17,15 @@ from quantcli.errors import (
 _LIST_ORDERS = "`quant orders` lists those there are"
 
 
+def no_database(path: Path) -> NotFoundError:
+    """No bot has ever written there."""
+    return NotFoundError(
+        f"there is no state database at {path}",
+        why="it is made when a bot first trades",
+        todo="start one with `quant trade`, or name the right file",
+    )
+
+
 def no_intent(intent_id: str) -> NotFoundError:
     """No intent has this id."""
     return NotFoundError(f"no intent {intent_id}", todo=_LIST_ORDERS)

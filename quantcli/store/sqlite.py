@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from quantcli.errors import NotFoundError, QuantError
+from quantcli.errors import QuantError
 from quantcli.model.order import OrderIntent, OrderState
 from quantcli.store import refusals
 from quantcli.store.api import Identity, Remark, Row
@@ -175,11 +175,7 @@ def open_readonly(path: Path) -> AbstractAsyncContextManager[ReadStore]:
     Raises `NotFoundError` if there is no file, and on entry `StoreError` if it is none of ours.
     """
     if not path.exists():
-        raise NotFoundError(
-            f"there is no state database at {path}",
-            why="it is made when a bot first trades",
-            todo="start one with `quant trade`, or name the right file",
-        )
+        raise refusals.no_database(path)
     return _reading(path)
 
 

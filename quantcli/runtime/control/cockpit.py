@@ -5,7 +5,7 @@ known here.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,8 +145,7 @@ class Cockpit:
         slots = {name: slots.status() for name, slots in self._desk.engine.slots.items()}
 
         def row(intent: OrderIntent, attempts: tuple[OrderState, ...]) -> OrderItem:
-            told = slots.get(intent.order.symbol, {}).get(intent.metadata.get("slot", ""), "")
-            return item(Wanted(intent, attempts), told if ": " in told else "")
+            return item(Wanted(intent, attempts), _waits(intent, slots.get(intent.order.symbol, {})))
 
         rows = [row(*wish) for wish in picture.wishes]
         listed = {intent.intent_id for intent, _ in picture.wishes}
@@ -181,8 +180,7 @@ class Cockpit:
     def slot_status(self, intent: OrderIntent) -> str:
         """What the slot of a wish waits for, if it does."""
         slots = self._desk.engine.slots.get(intent.order.symbol)
-        told = "" if slots is None else slots.status().get(intent.metadata.get("slot", ""), "")
-        return told if ": " in told else ""
+        return "" if slots is None else _waits(intent, slots.status())
 
     # Money.
 
@@ -283,6 +281,12 @@ def _names(intent: OrderIntent, attempts: tuple[OrderState, ...]) -> set[str | N
 
 def _foreign_names(order: Order) -> tuple[str, str]:
     return order.exchange_order_id, order.client_order_id
+
+
+def _waits(intent: OrderIntent, of_slots: Mapping[str, str]) -> str:
+    """What the wish's slot waits for: only a state with a reason says so."""
+    told = of_slots.get(intent.metadata.get("slot", ""), "")
+    return told if ": " in told else ""
 
 
 def _is_part(name: str, intent: OrderIntent) -> bool:

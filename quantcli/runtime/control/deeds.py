@@ -29,14 +29,13 @@ class Begun(msgspec.Struct, frozen=True):
     """What a deed has begun: a line, what it is about, and the wishes whose end is awaited.
 
     `left` says what stays on purpose, `trouble` what went wrong meanwhile.  Of orders that are cancelled past
-    the database (`is_blind`) no end can be seen here."""
+    the database no end can be seen here, and none is awaited."""
 
     what: str
     items: tuple[str, ...] = ()
     awaited: tuple[str, ...] = ()
     left: str = ""
     trouble: str = ""
-    is_blind: bool = False
 
 
 class Deeds:
@@ -86,7 +85,7 @@ class Deeds:
         ids = tuple(dict.fromkeys(state.intent_id for state in doomed))
         flat = "; positions are NOT closed: nothing can be placed" if level is KillLevel.FLATTEN else ""
         what = f"halted; asked to cancel {_orders(len(doomed))} past the database{flat}; the bot ends"
-        return Begun(what, ids, left=left, trouble=trouble, is_blind=True)
+        return Begun(what, ids, left=left, trouble=trouble)
 
     async def resume(self) -> Begun:
         """Trade again."""

@@ -8,7 +8,6 @@ code that looks at no signals cannot be broken.
 """
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -151,8 +150,3 @@ class Watchman:
         self.broken = self._said
         self._waited = None
         return self._said
-
-
-def is_supported() -> bool:
-    """Whether hooks can be broken on this system."""
-    return os.name == "posix"
