@@ -13,6 +13,7 @@ import typer
 
 from quantcli.cli.output import note
 from quantcli.clock import WallClock
+from quantcli.config import load_config
 from quantcli.errors import DaemonAbsent, QuantError, UsageError
 from quantcli.places import find_project, socket_path, sockets
 from quantcli.runtime.control.client import Client
@@ -45,7 +46,7 @@ def attach(bot: str | None, read_only: bool = False) -> None:
     from quantcli.tui.model import Model
 
     model = Model(found[0] if found else "", WallClock().now_ns, read_only)
-    Screen(model, found[1] if found else None).run()
+    Screen(model, found[1] if found else None, frames_per_s=load_config().tui.fps).run()
     if model.bot:
         note(goodbye(model.bot, model.disconnected_ns is None))
 
